@@ -1,0 +1,105 @@
+"""Partition: which operators go into one subgraph, valid by construction.
+
+A partition is valid for a graph when every operator is in exactly one subgraph, no opaque operator shares one, and the
+*quotient graph* (one node a subgraph, an edge wherever an operator of one reads an operator of another) has no cycle: a
+cycle would mean two subgraphs that each wait for the other's result, which no order of calls can satisfy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import networkx as nx
+
+from ago_core.graph.opgraph import OpGraph, Pattern
+
+
+class InvalidPartition(ValueError):
+    """The grouping is not a partition of the graph. `cycle` holds subgraph numbers where that is the reason."""
+
+    def __init__(self, message: str, cycle: tuple[int, ...] = ()):
+        super().__init__(message)
+        self.cycle = cycle
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Subgraphs of one model.
+
+    Attributes:
+        model_hash: the graph that it belongs to (`OpGraph.model_hash`).
+        method: how it was made: "heuristic", "ago" or "edited".
+        subgraphs: tuples of operator ids, each ascending. Their order is topological on the quotient graph and canonical,
+            so two partitions with the same groups are equal.
+    """
+
+    model_hash: str
+    method: str
+    subgraphs: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.subgraphs)
+
+    @property
+    def owner(self) -> dict[int, int]:
+        """Operator id → index of its subgraph."""
+        return {op: index for index, members in enumerate(self.subgraphs) for op in members}
+
+
+def make_partition(graph: OpGraph, groups: Iterable[Iterable[int]], method: str) -> Partition:
+    """Checks `groups` and puts them into canonical order.
+
+    Raises:
+        InvalidPartition: an operator is missing, unknown, or in two groups; an opaque operator is not alone; the quotient
+            graph has a cycle (then `.cycle` gives indices into the sorted non-empty groups).
+    """
+    subgraphs = sorted(tuple(sorted(set(group))) for group in groups if group)
+    _check_coverage(graph, subgraphs)
+    _check_opaque(graph, subgraphs)
+    quotient = quotient_graph(graph, subgraphs)
+    try:
+        order = list(nx.lexicographical_topological_sort(quotient))
+    except nx.NetworkXUnfeasible:
+        cycle = tuple(u for u, _ in nx.find_cycle(quotient))
+        names = " → ".join(_describe(graph, subgraphs[i]) for i in (*cycle, cycle[0]))
+        raise InvalidPartition(f"the subgraphs wait for each other: {names}", cycle) from None
+    return Partition(graph.model_hash, method, tuple(subgraphs[i] for i in order))
+
+
+def quotient_graph(graph: OpGraph, subgraphs: Iterable[tuple[int, ...]]) -> nx.DiGraph:
+    """The graph of subgraphs: node i is `subgraphs[i]`, an edge i→j says that j reads a result of i."""
+    subgraphs = list(subgraphs)
+    owner = {op: index for index, members in enumerate(subgraphs) for op in members}
+    quotient = nx.DiGraph()
+    quotient.add_nodes_from(range(len(subgraphs)))
+    quotient.add_edges_from((owner[u], owner[v]) for u, v in graph.edges if owner[u] != owner[v])
+    return quotient
+
+
+def _check_coverage(graph: OpGraph, subgraphs: list[tuple[int, ...]]) -> None:
+    seen: set[int] = set()
+    for members in subgraphs:
+        for op in members:
+            if not 0 <= op < len(graph):
+                raise InvalidPartition(f"operator {op} does not exist: the model has operators 0 to {len(graph) - 1}")
+            if op in seen:
+                raise InvalidPartition(f"operator {graph.operators[op].name} is in two subgraphs")
+            seen.add(op)
+    missing = [op.name for op in graph.operators if op.id not in seen]
+    if missing:
+        raise InvalidPartition(f"{len(missing)} operators are in no subgraph, the first is {missing[0]}")
+
+
+def _check_opaque(graph: OpGraph, subgraphs: list[tuple[int, ...]]) -> None:
+    for members in subgraphs:
+        for op in members if len(members) > 1 else ():
+            if graph.operators[op].pattern is Pattern.OPAQUE:
+                raise InvalidPartition(
+                    f"operator {graph.operators[op].name} is opaque to the compiler and must be alone"
+                )
+
+
+def _describe(graph: OpGraph, members: tuple[int, ...]) -> str:
+    first = graph.operators[members[0]].name
+    return f"{{{first}}}" if len(members) == 1 else f"{{{first} and {len(members) - 1} more}}"
