@@ -1,0 +1,106 @@
+"""Small synthetic OpGraphs and groupings for tests that need no TVM: networks with the shapes that real ones have."""
+
+from __future__ import annotations
+
+from ago_core.graph.opgraph import Loop, Operator, OpGraph, Pattern, Tensor, Totals
+
+SHAPE = (1, 32, 28, 28)
+
+
+class _Builder:
+    """Collects operators in topological order; each method returns the id of the operator that it added."""
+
+    def __init__(self) -> None:
+        self.operators: list[Operator] = []
+        self.edges: list[tuple[int, int]] = []
+
+    def add(self, kind: str, pattern: Pattern, *sources: int) -> int:
+        op_id = len(self.operators)
+        complex_op = pattern is Pattern.COMPLEX
+        activation = Tensor(SHAPE, "float32")
+        loops = [Loop(f"i{axis}", extent, "spatial") for axis, extent in enumerate(SHAPE)]
+        if complex_op:
+            loops += [Loop("rc", 32, "reduction"), Loop("ry", 3, "reduction"), Loop("rx", 3, "reduction")]
+        self.operators.append(
+            Operator(
+                id=op_id,
+                name=f"{kind}_{op_id}",
+                kind=kind,
+                pattern=pattern,
+                loops=tuple(loops),
+                flops=activation.elements * (2 * 32 * 9 if complex_op else 1),
+                inputs=(activation,) * max(1, len(sources)),
+                weights=(Tensor((32, 32, 3, 3), "float32"),) if complex_op else (),
+                outputs=(activation,),
+                origin=(f"/{kind}/{op_id}",),
+            )
+        )
+        self.edges += [(source, op_id) for source in dict.fromkeys(sources)]
+        return op_id
+
+    def conv(self, source: int | None, relu: bool = True) -> int:
+        out = self.add("conv2d", Pattern.COMPLEX, *(() if source is None else (source,)))
+        out = self.add("add", Pattern.BROADCAST, out)
+        return self.add("relu", Pattern.ELEMENTWISE, out) if relu else out
+
+    def graph(self, name: str, size: int) -> OpGraph:
+        """The first `size` operators; those that nobody reads are the results."""
+        operators = tuple(self.operators[:size])
+        edges = tuple(sorted((u, v) for u, v in self.edges if v < size))
+        results = tuple(sorted({op.id for op in operators} - {u for u, _ in edges}))
+        flops = sum(op.flops for op in operators)
+        parameters = sum(t.elements for op in operators for t in op.weights)
+        activations = sum(op.bytes_written for op in operators)
+        totals = Totals(parameters=parameters, multiply_adds=flops // 2, flops=flops, activation_bytes=activations)
+        return OpGraph(
+            name, f"{name}-{size}", operators, edges, results, (("input", Tensor(SHAPE, "float32")),), totals
+        )
+
+
+def residual_graph(size: int) -> OpGraph:
+    """A ResNet of exactly `size` operators: blocks of two convolutions and a skip connection."""
+    builder = _Builder()
+    trunk = builder.conv(None)
+    while len(builder.operators) < size:
+        branch = builder.conv(builder.conv(trunk), relu=False)
+        trunk = builder.add("relu", Pattern.ELEMENTWISE, builder.add("add", Pattern.BROADCAST, branch, trunk))
+    return builder.graph("residual", size)
+
+
+def inception_graph(size: int) -> OpGraph:
+    """An Inception of exactly `size` operators: modules of four branches of unequal depth, concatenated."""
+    builder = _Builder()
+    trunk = builder.conv(None)
+    while len(builder.operators) < size:
+        pooled = builder.add("max_pool2d", Pattern.REDUCTION, trunk)
+        branches = [
+            builder.conv(trunk),
+            builder.conv(builder.conv(trunk)),
+            builder.conv(builder.conv(builder.conv(trunk))),
+            builder.conv(pooled),
+        ]
+        trunk = builder.add("concatenate", Pattern.INJECTIVE, *branches)
+    return builder.graph("inception", size)
+
+
+def fused_groups(graph: OpGraph) -> list[tuple[int, ...]]:
+    """Groups as a heuristic makes them: an operator and the chain of non-complex ones that alone read it.
+
+    Only the last operator of a group is read from outside, so the groups never wait for each other.
+    """
+    owner: dict[int, int] = {}
+    groups: list[list[int]] = []
+    for op in graph.operators:
+        last = max(graph.predecessors[op.id], default=None)
+        if last is None or op.is_complex or len(graph.successors[last]) > 1:
+            owner[op.id] = len(groups)
+            groups.append([op.id])
+        else:
+            owner[op.id] = owner[last]
+            groups[owner[last]].append(op.id)
+    return [tuple(group) for group in groups]
+
+
+def block_groups(graph: OpGraph, size: int) -> list[tuple[int, ...]]:
+    """Groups of `size` operators that follow each other in topological order, so they never wait for each other."""
+    return [tuple(range(start, min(start + size, len(graph)))) for start in range(0, len(graph), size)]
