@@ -3,8 +3,8 @@
 At 256 pixels, the published size (which is not among the sample's sizes), its convolutions and matrix products take
 1,025,911,808 multiply-adds. The two published figures count otherwise, and this graph gives both:
 
-- 1.05 G (timm's benchmark tables; the rule is fvcore's): also 2 for each element that a batch normalisation reads and 5 for
-  each that a layer normalisation reads. That is 1,052,168,192.
+- 1.05 G (timm's benchmark tables; the rule is fvcore's): also 2 for each element that a batch normalisation reads and 5
+  for each that a layer normalisation reads. That is 1,052,168,192.
 - 986 M (ml-cvnets' profiler): each of the two matrix products of attention, N^2 C multiply-adds for N patches and C
   features, is taken for N C^2, and the biases of linear layers count as one multiply-add each. That is 986,268,648.
 """
