@@ -1,7 +1,7 @@
 """OpGraph: the graph of operators that a partition groups, as plain data.
 
-One operator is one `call_tir` (or one opaque call) of the legalised Relax module, so that a partition maps one to one to
-code. Operators are numbered in the order of the module, which is topological: every edge goes from a lower number to a
+One operator is one `call_tir` (or one library call) of the legalised Relax module, so that a partition maps one to one
+to code. Operators are numbered in the order of the module, which is topological: every edge goes from a lower number to a
 higher one. Nothing here imports TVM: an OpGraph can be printed, compared, written as JSON and read back without it.
 """
 
@@ -24,7 +24,7 @@ class Pattern(enum.Enum):
     BROADCAST = "broadcast"
     INJECTIVE = "injective"
     REDUCTION = "reduction"
-    COMPLEX = "complex"
+    OUT_ELEMENTWISE_FUSABLE = "out-elementwise-fusable"
     TUPLE = "tuple"
     OPAQUE = "opaque"
 
@@ -74,6 +74,8 @@ class Operator:
         weights: constants read (parameters and folded constants).
         outputs: tensors written.
         origin: names of the ONNX nodes it came from, in the model's order; empty for an operator the importer added.
+        multiply_adds: of its reduction over products (convolution, matmul and their like), else 0.
+        extern: a call into a library, not a `call_tir`; it can be in no subgraph but its own.
     """
 
     id: int
@@ -86,11 +88,13 @@ class Operator:
     weights: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     origin: tuple[str, ...]
+    multiply_adds: int = 0
+    extern: bool = False
 
     @property
     def is_complex(self) -> bool:
-        """Convolutions, matmuls and their like: those that a heuristic partition allows once in a subgraph."""
-        return self.pattern is Pattern.COMPLEX
+        """Convolutions, matmuls and their like (AGO, section II). TVM's pattern kind also puts pooling and softmax there."""
+        return self.multiply_adds > 0
 
     @property
     def bytes_read(self) -> int:
@@ -103,7 +107,14 @@ class Operator:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over a model: learned parameters, multiply-adds, FLOPs of all operators, bytes of all intermediate results."""
+    """Sums over a model.
+
+    Attributes:
+        parameters: learned numbers.
+        multiply_adds: of all complex operators.
+        flops: of all operators.
+        activation_bytes: written by all operators, were each one run by itself.
+    """
 
     parameters: int
     multiply_adds: int

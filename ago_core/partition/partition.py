@@ -1,6 +1,6 @@
 """Partition: which operators go into one subgraph, valid by construction.
 
-A partition is valid for a graph when every operator is in exactly one subgraph, no opaque operator shares one, and the
+A partition is valid for a graph when every operator is in exactly one subgraph, no extern operator shares one, and the
 *quotient graph* (one node a subgraph, an edge wherever an operator of one reads an operator of another) has no cycle: a
 cycle would mean two subgraphs that each wait for the other's result, which no order of calls can satisfy.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from ago_core.graph.opgraph import OpGraph, Pattern
+from ago_core.graph.opgraph import OpGraph
 
 
 class InvalidPartition(ValueError):
@@ -30,8 +30,8 @@ class Partition:
     Attributes:
         model_hash: the graph that it belongs to (`OpGraph.model_hash`).
         method: how it was made: "heuristic", "ago" or "edited".
-        subgraphs: tuples of operator ids, each ascending. Their order is topological on the quotient graph and canonical,
-            so two partitions with the same groups are equal.
+        subgraphs: tuples of operator ids, each ascending. Their order is topological on the quotient graph and
+            canonical, so two partitions with the same groups are equal.
     """
 
     model_hash: str
@@ -51,12 +51,12 @@ def make_partition(graph: OpGraph, groups: Iterable[Iterable[int]], method: str)
     """Checks `groups` and puts them into canonical order.
 
     Raises:
-        InvalidPartition: an operator is missing, unknown, or in two groups; an opaque operator is not alone; the quotient
-            graph has a cycle (then `.cycle` gives indices into the sorted non-empty groups).
+        InvalidPartition: an operator is missing, unknown, or in two groups; an extern operator is not alone; the
+            quotient graph has a cycle (then `.cycle` gives indices into the sorted non-empty groups).
     """
     subgraphs = sorted(tuple(sorted(set(group))) for group in groups if group)
     _check_coverage(graph, subgraphs)
-    _check_opaque(graph, subgraphs)
+    _check_extern(graph, subgraphs)
     quotient = quotient_graph(graph, subgraphs)
     try:
         order = list(nx.lexicographical_topological_sort(quotient))
@@ -91,13 +91,11 @@ def _check_coverage(graph: OpGraph, subgraphs: list[tuple[int, ...]]) -> None:
         raise InvalidPartition(f"{len(missing)} operators are in no subgraph, the first is {missing[0]}")
 
 
-def _check_opaque(graph: OpGraph, subgraphs: list[tuple[int, ...]]) -> None:
+def _check_extern(graph: OpGraph, subgraphs: list[tuple[int, ...]]) -> None:
     for members in subgraphs:
         for op in members if len(members) > 1 else ():
-            if graph.operators[op].pattern is Pattern.OPAQUE:
-                raise InvalidPartition(
-                    f"operator {graph.operators[op].name} is opaque to the compiler and must be alone"
-                )
+            if graph.operators[op].extern:
+                raise InvalidPartition(f"operator {graph.operators[op].name} is a library call and must be alone")
 
 
 def _describe(graph: OpGraph, members: tuple[int, ...]) -> str:
