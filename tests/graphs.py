@@ -14,9 +14,8 @@ class _Builder:
         self.operators: list[Operator] = []
         self.edges: list[tuple[int, int]] = []
 
-    def add(self, kind: str, pattern: Pattern, *sources: int) -> int:
+    def add(self, kind: str, pattern: Pattern, *sources: int, complex_op: bool = False) -> int:
         op_id = len(self.operators)
-        complex_op = pattern is Pattern.COMPLEX
         activation = Tensor(SHAPE, "float32")
         loops = [Loop(f"i{axis}", extent, "spatial") for axis, extent in enumerate(SHAPE)]
         if complex_op:
@@ -33,13 +32,15 @@ class _Builder:
                 weights=(Tensor((32, 32, 3, 3), "float32"),) if complex_op else (),
                 outputs=(activation,),
                 origin=(f"/{kind}/{op_id}",),
+                multiply_adds=activation.elements * 32 * 9 if complex_op else 0,
             )
         )
         self.edges += [(source, op_id) for source in dict.fromkeys(sources)]
         return op_id
 
     def conv(self, source: int | None, relu: bool = True) -> int:
-        out = self.add("conv2d", Pattern.COMPLEX, *(() if source is None else (source,)))
+        sources = () if source is None else (source,)
+        out = self.add("conv2d", Pattern.OUT_ELEMENTWISE_FUSABLE, *sources, complex_op=True)
         out = self.add("add", Pattern.BROADCAST, out)
         return self.add("relu", Pattern.ELEMENTWISE, out) if relu else out
 
@@ -51,10 +52,10 @@ class _Builder:
         flops = sum(op.flops for op in operators)
         parameters = sum(t.elements for op in operators for t in op.weights)
         activations = sum(op.bytes_written for op in operators)
-        totals = Totals(parameters=parameters, multiply_adds=flops // 2, flops=flops, activation_bytes=activations)
-        return OpGraph(
-            name, f"{name}-{size}", operators, edges, results, (("input", Tensor(SHAPE, "float32")),), totals
-        )
+        multiply_adds = sum(op.multiply_adds for op in operators)
+        totals = Totals(parameters, multiply_adds, flops, activations)
+        inputs = (("input", Tensor(SHAPE, "float32")),)
+        return OpGraph(name, f"{name}-{size}", operators, edges, results, inputs, totals)
 
 
 def residual_graph(size: int) -> OpGraph:
