@@ -1,9 +1,10 @@
 """ONNX → Relax, with images kept as NHWC from the start.
 
 TVM's own route (import as NCHW, then ConvertLayout) leaves transposes wherever a converter emits `call_tir` early or an
-operator has no layout rule, and fails on some models (variadic Sum). Here the layout is part of the import: every tensor is
-a `Value`, an expression seen through a `View`, and the few operators that care about layout have rules of their own
-(`ago_core/graph/rules.py`). All others go through TVM's converters (tvm.relax.frontend.onnx) on tensors in ONNX's layout.
+operator has no layout rule, and fails on some models (variadic Sum). Here the layout is part of the import: every
+tensor is a `Value`, an expression seen through a `View`, and the few operators that care about layout have rules of
+their own (`ago_core/graph/rules.py`). All others go through TVM's converters (tvm.relax.frontend.onnx) on tensors in
+ONNX's layout.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Importer:
                     self._convert(node)
                 results = [self.logical(self.values[name]) for name in self.graph.outputs]
                 output = self.builder.emit_output(results[0] if len(results) == 1 else relax.Tuple(results))
+                self.origin[output.name] = self.origin.get(results[0].name, ())
             self.builder.emit_func_output(output)
         return self.builder.get()
 
@@ -108,11 +110,11 @@ class Importer:
         return self._in_memory[key]
 
     def reshape(self, value: Value, shape: Shape) -> Value:
-        """The value under another shape: a change of view, or a new start from memory where the view cannot express it."""
+        """The value under another shape: another view, or a new start from memory where a view cannot express it."""
         view = value.view.reshape(shape)
         if view is None:
             view = View.of(value.shape).reshape(shape)
-            value = replace(value, data=self.logical(value)) if not value.is_constant else Value.constant(self.array(value))
+            value = replace(value, data=self.array(value) if value.is_constant else self.logical(value))
         return replace(value, view=view, trail=value.trail + self._node_origin)
 
     def transpose(self, value: Value, axes: Shape) -> Value:
@@ -153,8 +155,9 @@ class Importer:
         except UserError:
             raise
         except Exception as error:
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            raise UserError(f"The operator {node.op_type} at node {node.name!r} cannot be imported: {reason}") from error
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            message = f"The operator {node.op_type} at node {node.name!r} cannot be imported: {reason}"
+            raise UserError(message) from error
         self.values.update(zip(node.output, outputs))
 
     def _by_tvm(self, node: onnx.NodeProto, inputs: list[Value | None]) -> list[Value]:

@@ -1,8 +1,9 @@
 """OpGraph: the graph of operators that a partition groups, as plain data.
 
 One operator is one `call_tir` (or one library call) of the legalised Relax module, so that a partition maps one to one
-to code. Operators are numbered in the order of the module, which is topological: every edge goes from a lower number to a
-higher one. Nothing here imports TVM: an OpGraph can be printed, compared, written as JSON and read back without it.
+to code. Operators are numbered in the order of the module, which is topological: every edge goes from a lower number
+to a higher one. Nothing here imports TVM: an OpGraph can be printed, compared, written as JSON and read back without
+it.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Operator:
 
     @property
     def is_complex(self) -> bool:
-        """Convolutions, matmuls and their like (AGO, section II). TVM's pattern kind also puts pooling and softmax there."""
+        """A convolution, a matmul or their like. TVM's pattern kind would count pooling and softmax among them."""
         return self.multiply_adds > 0
 
     @property

@@ -1,7 +1,7 @@
 """Import rules for the operators that care about layout, or that are views.
 
-A rule takes (importer, node, inputs, attributes) and returns the node's outputs as `Value`s, or None where the node has a form that
-it does not cover; then TVM's converter does it, on tensors in ONNX's layout.
+A rule takes (importer, node, inputs, attributes) and returns the node's outputs as `Value`s, or None where the node has
+a form that it does not cover; then TVM's converter does it, on tensors in ONNX's layout.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import reduce
 import numpy as np
 from tvm import relax, topi
 
-from ago_core.graph.importer import Importer, Value, inverse
+from ago_core.graph.importer import Importer, Value
 from ago_core.graph.views import Shape
 
 NHWC: Shape = (0, 2, 3, 1)
@@ -76,7 +76,7 @@ def clip(imp: Importer, node, inputs, attrs):
     source = inputs[0]
     if source.is_constant or low is None or high is None or math.isnan(low) or math.isnan(high):
         return None
-    if not source.data.ty.dtype.startswith("float"):
+    if not str(source.data.ty.dtype).startswith("float"):
         return None
     return [_like(imp, source, relax.op.clip(source.data, float(low), float(high)))]
 
@@ -102,14 +102,14 @@ def common_storage(inputs: list[Value]) -> Shape:
     rank = max(len(value.shape) for value in inputs)
     votes: dict[Shape, int] = {}
     for value in inputs:
-        axes = value.view.permutation()
-        if axes is not None and len(axes) == rank and not value.is_constant:
-            votes[inverse(axes)] = votes.get(inverse(axes), 0) + math.prod(value.shape)
+        if len(value.shape) == rank and not value.is_constant:
+            order = value.view.storage()
+            votes[order] = votes.get(order, 0) + math.prod(value.shape)
     return max(votes, key=votes.get) if votes else tuple(range(rank))
 
 
 def _aligned(imp: Importer, inputs: list[Value], stored: Shape) -> list[relax.Expr]:
-    """The inputs in memory in the order `stored`, lower ranks padded with ones as broadcasting does; scalars stay scalars."""
+    """The inputs in memory in the order `stored`; lower ranks padded with ones, as broadcasting does; scalars left."""
     aligned = []
     for value in inputs:
         if not value.shape:
@@ -196,6 +196,26 @@ def gemm(imp: Importer, node, inputs, attrs):
     return [imp.result(out if c is None else relax.op.add(out, _constant(imp.array(c), attrs.get("beta", 1.0))))]
 
 
+def gather(imp: Importer, node, inputs, attrs):
+    """Negative indices count from the end. Others out of range are clipped: memory stays safe, where ONNX says error."""
+    data, indices = inputs
+    axis = attrs.get("axis", 0) % len(data.shape)
+    extent = data.shape[axis]
+    if indices.is_constant:
+        index = relax.const(imp.array(indices) % extent)
+    else:
+        given = imp.logical(indices)
+        limit = np.array(extent, str(given.ty.dtype))
+        index = imp.emit(
+            relax.op.where(
+                imp.emit(relax.op.less(given, relax.const(limit * 0))),
+                imp.emit(relax.op.add(given, relax.const(limit))),
+                given,
+            )
+        )
+    return [imp.result(relax.op.take(imp.logical(data), index, axis, "clip"))]
+
+
 def _constant(array: np.ndarray, factor: float) -> relax.Expr:
     return relax.const(np.ascontiguousarray(array if factor == 1 else (array * factor).astype(array.dtype)))
 
@@ -256,7 +276,8 @@ def slice_(imp: Importer, node, inputs, attrs):
     given = [imp.array(value) for value in inputs[1:]]
     if any(value is not None and array is None for value, array in zip(inputs[1:], given)):
         return None
-    starts, ends, axes, steps = (*given, None, None)[:4] if given else (attrs["starts"], attrs["ends"], attrs.get("axes"), None)
+    by_attribute = [attrs.get(name) for name in ("starts", "ends", "axes")]
+    starts, ends, axes, steps = (*(given or by_attribute), None, None)[:4]
     axes = range(len(starts)) if axes is None else [int(axis) % len(source.shape) for axis in axes]
     steps = [1] * len(starts) if steps is None else [int(step) for step in steps]
     if any(step < 1 for step in steps):
@@ -271,7 +292,9 @@ def slice_(imp: Importer, node, inputs, attrs):
 def pad(imp: Importer, node, inputs, attrs):
     pads = attrs.get("pads") if len(inputs) < 2 else imp.array(inputs[1])
     fill = attrs.get("value", 0.0) if len(inputs) < 3 or inputs[2] is None else imp.array(inputs[2])
-    if attrs.get("mode", b"constant") != b"constant" or pads is None or fill is None or len(inputs) > 3 or min(pads) < 0:
+    if attrs.get("mode", b"constant") != b"constant" or len(inputs) > 3 or pads is None or fill is None:
+        return None
+    if min(pads) < 0:
         return None
     stored, rank = common_storage(inputs[:1]), len(inputs[0].shape)
     width = [int(pads[axis + side]) for axis in stored for side in (0, rank)]
@@ -298,6 +321,16 @@ def reduction(operator):
     return rule
 
 
+def softmax(imp: Importer, node, inputs, attrs):
+    """Before opset 13, softmax ran over all axes from `axis` on; only the case where that is one axis is done here."""
+    source, modern = inputs[0], imp.graph.opset >= 13
+    axis = attrs.get("axis", -1 if modern else 1) % len(source.shape)
+    if not modern and math.prod(source.shape[axis + 1 :]) != 1:
+        return None
+    stored = common_storage([source])
+    return [imp.result(relax.op.nn.softmax(imp.stored(source, stored), stored.index(axis)), stored)]
+
+
 def global_pool(operator):
     def rule(imp: Importer, node, inputs, attrs):
         if len(inputs[0].shape) != 4:
@@ -307,15 +340,16 @@ def global_pool(operator):
     return rule
 
 
-UNARY = (
-    "Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Cast Ceil Celu Clip Cos Cosh Elu Erf Exp FastGelu Floor Gelu HardSigmoid "
-    "HardSwish IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus "
-    "Softsign Sqrt Tan Tanh ThresholdedRelu"
-).split()
-NARY = (
-    "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Mod Mul Or Pow Sub "
-    "Where Xor"
-).split()
+UNARY = {
+    *("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu", "Cos", "Cosh"),
+    *("Elu", "Erf", "Exp", "FastGelu", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu"),
+    *("Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh"),
+    *("Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu"),
+}
+NARY = {
+    *("Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual"),
+    *("Less", "LessOrEqual", "Mod", "Mul", "Or", "Pow", "Sub", "Where", "Xor"),
+}
 
 RULES = (
     dict.fromkeys(UNARY, unary)
@@ -330,6 +364,7 @@ RULES = (
         "Max": chain(relax.op.maximum),
         "Min": chain(relax.op.minimum),
         "Conv": conv,
+        "Gather": gather,
         "Gemm": gemm,
         "MaxPool": pool(relax.op.nn.max_pool2d),
         "AveragePool": pool(relax.op.nn.avg_pool2d),
@@ -338,6 +373,7 @@ RULES = (
         "LRN": local_response_norm,
         "Resize": resize,
         "Concat": concat,
+        "Softmax": softmax,
         "Split": split,
         "Slice": slice_,
         "Pad": pad,

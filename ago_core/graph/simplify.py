@@ -24,11 +24,11 @@ def simplify(graph: OnnxGraph) -> None:
     drop_dead(graph)
 
 
-def fold_constants(graph: OnnxGraph) -> None:
-    """Evaluates nodes whose inputs are all constant, and `Shape` of tensors with static shapes."""
+def fold_constants(graph: OnnxGraph, kinds: set[str] | None = None) -> None:
+    """Evaluates nodes whose inputs are all constant (only those of some kinds), and `Shape` of static tensors."""
     kept = []
     for node in graph.nodes:
-        values = _evaluate(graph, node)
+        values = _evaluate(graph, node) if kinds is None or node.op_type in kinds else None
         if values is None:
             kept.append(node)
         else:
@@ -197,3 +197,15 @@ def _emit_scale_shift(graph: OnnxGraph, run: _Run) -> list[onnx.NodeProto]:
     shift = onnx.helper.make_node("Add", [name["scaled"], name["shift"]], [run.output], name=f"{first}/shift")
     graph.origin[scale.name] = graph.origin[shift.name] = _origin(graph, run.members)
     return [scale, shift]
+
+
+def count_parameters(graph: OnnxGraph) -> int:
+    """Learned numbers: float constants that nodes read, without batch norms' running statistics and single values.
+
+    To be called before `simplify`. Weights that the model makes by `Constant` and `ConstantOfShape` count too.
+    """
+    fold_constants(graph, {"Constant", "ConstantOfShape"})
+    statistics = {name for node in graph.nodes if node.op_type == "BatchNormalization" for name in node.input[3:5]}
+    read = {name for node in graph.nodes for name in node.input} - statistics
+    arrays = [graph.constants[name] for name in read if name in graph.constants]
+    return sum(array.size for array in arrays if array.size > 1 and np.issubdtype(array.dtype, np.floating))

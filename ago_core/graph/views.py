@@ -1,8 +1,8 @@
 """Views: chains of reshapes and transposes, held as algebra instead of being executed one by one.
 
-The importer keeps images as NHWC while ONNX speaks of NCHW. Every tensor it holds is an expression seen through a `View`.
-Reshapes and transposes only change the view; when a value is needed in memory, the whole chain costs at most one
-transpose, and none at all when the axes are already in order. ShuffleNet's channel shuffle on an NHWC tensor, for one,
+The importer keeps images as NHWC while ONNX speaks of NCHW. Every tensor it holds is an expression seen through a
+`View`. Reshapes and transposes only change the view; when a value is needed in memory, the whole chain costs at most
+one transpose, and none at all when the axes are already in order. ShuffleNet's channel shuffle on an NHWC tensor, for one,
 is seven steps in NCHW terms and one transpose of the innermost axis here.
 
 The idea: split every axis into *atoms*, extents that no step of the chain cuts further. A chain is then one permutation
@@ -99,6 +99,17 @@ class View:
             axes.append(memory_runs.index(tuple(run)) if run else free.pop(0))
         return tuple(axes)
 
+    def storage(self) -> Shape:
+        """The order of the seen axes in memory, outermost first: (0, 2, 3, 1) for an image that lies as NHWC.
+
+        An axis whose atoms are scattered (a channel shuffle) counts where its first atom lies.
+        """
+        axes = self.permutation()
+        if axes is not None:
+            return tuple(sorted(range(len(axes)), key=axes.__getitem__))
+        runs = self._runs()
+        return tuple(sorted(range(len(runs)), key=lambda axis: min(runs[axis], default=-1)))
+
     def _runs(self) -> list[tuple[int, ...]]:
         """For each axis that the reader sees, its atoms (memory positions)."""
         runs, at = [], 0
@@ -123,7 +134,7 @@ class View:
 
 
 def _split(extents: list[int], targets: list[int]) -> list[list[int]] | None:
-    """Cuts `extents` into pieces so that consecutive pieces multiply up to `targets`, in order; None where one is uneven."""
+    """Cuts `extents` so that consecutive pieces multiply up to `targets`, in order; None where a cut is uneven."""
     pieces: list[list[int]] = [[] for _ in extents]
     at, left = 0, extents[0] if extents else 1
     for need in targets:
