@@ -197,7 +197,7 @@ def gemm(imp: Importer, node, inputs, attrs):
 
 
 def gather(imp: Importer, node, inputs, attrs):
-    """Negative indices count from the end. Others out of range are clipped: memory stays safe, where ONNX says error."""
+    """Negative indices count from the end. Others out of range are clipped, so that memory stays safe."""
     data, indices = inputs
     axis = attrs.get("axis", 0) % len(data.shape)
     extent = data.shape[axis]
@@ -205,14 +205,10 @@ def gather(imp: Importer, node, inputs, attrs):
         index = relax.const(imp.array(indices) % extent)
     else:
         given = imp.logical(indices)
-        limit = np.array(extent, str(given.ty.dtype))
-        index = imp.emit(
-            relax.op.where(
-                imp.emit(relax.op.less(given, relax.const(limit * 0))),
-                imp.emit(relax.op.add(given, relax.const(limit))),
-                given,
-            )
-        )
+        dtype = str(given.ty.dtype)
+        negative = imp.emit(relax.op.less(given, relax.const(0, dtype)))
+        from_end = imp.emit(relax.op.add(given, relax.const(extent, dtype)))
+        index = imp.emit(relax.op.where(negative, from_end, given))
     return [imp.result(relax.op.take(imp.logical(data), index, axis, "clip"))]
 
 

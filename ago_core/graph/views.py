@@ -2,8 +2,8 @@
 
 The importer keeps images as NHWC while ONNX speaks of NCHW. Every tensor it holds is an expression seen through a
 `View`. Reshapes and transposes only change the view; when a value is needed in memory, the whole chain costs at most
-one transpose, and none at all when the axes are already in order. ShuffleNet's channel shuffle on an NHWC tensor, for one,
-is seven steps in NCHW terms and one transpose of the innermost axis here.
+one transpose, and none at all when the axes are already in order. ShuffleNet's channel shuffle on an NHWC tensor, for
+one, is five steps with ONNX's layout around it and one transpose of the innermost axis here.
 
 The idea: split every axis into *atoms*, extents that no step of the chain cuts further. A chain is then one permutation
 of atoms, between two reshapes.
