@@ -158,7 +158,7 @@ class Importer:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             message = f"The operator {node.op_type} at node {node.name!r} cannot be imported: {reason}"
             raise UserError(message) from error
-        self.values.update(zip(node.output, outputs))
+        self.values.update(zip(node.output, (_inheriting(value, inputs) for value in outputs)))
 
     def _by_tvm(self, node: onnx.NodeProto, inputs: list[Value | None]) -> list[Value]:
         expr = self.tvm_converter(node, [None if value is None else self.logical(value) for value in inputs])
@@ -198,6 +198,14 @@ def import_onnx(graph: OnnxGraph):
     """
     importer = Importer(graph)
     return importer.run(), importer.origin
+
+
+def _inheriting(value: Value, inputs: list[Value | None]) -> Value:
+    """A result that still waits for a transpose waits for its inputs' sake: the trail is theirs."""
+    if value.trail or value.view.steps() is None:
+        return value
+    trail = (name for source in inputs if source is not None for name in source.trail)
+    return replace(value, trail=tuple(dict.fromkeys(trail)))
 
 
 def static_shape(expr: relax.Expr) -> Shape:

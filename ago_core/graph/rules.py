@@ -98,12 +98,17 @@ def chain(combine):
 
 
 def common_storage(inputs: list[Value]) -> Shape:
-    """The axis order in which most of the inputs' elements lie already, for tensors of the highest rank."""
+    """The axis order in which most of the inputs' elements lie already, for tensors of the highest rank.
+
+    Scattered axes are left scattered only in images that lie as NHWC (a channel shuffle); elsewhere ONNX's order is used.
+    """
     rank = max(len(value.shape) for value in inputs)
     votes: dict[Shape, int] = {}
     for value in inputs:
         if len(value.shape) == rank and not value.is_constant:
             order = value.view.storage()
+            if value.view.permutation() is None and order != NHWC:
+                order = tuple(range(rank))
             votes[order] = votes.get(order, 0) + math.prod(value.shape)
     return max(votes, key=votes.get) if votes else tuple(range(rank))
 
