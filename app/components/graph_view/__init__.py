@@ -1,0 +1,83 @@
+"""The graph view: a partitioned model as an interactive drawing in the browser, drawn by cytoscape.js.
+
+The browser side is `frontend/src/`; its bundle in `assets/` is committed, so only who changes it needs Node:
+`cd app/components/graph_view/frontend && npm ci && npm run build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from visualizers.elements import describe
+from visualizers.palette import SUBGRAPH_HUES
+
+_ASSETS = Path(__file__).parent / "assets"
+
+_mount = st.components.v2.component(
+    "ago_graph_view",
+    html=(_ASSETS / "graph_view.html").read_text(encoding="utf-8"),
+    css=(_ASSETS / "graph_view.css").read_text(encoding="utf-8"),
+    js=(_ASSETS / "graph_view.js").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the user selected in one panel: operator ids, ascending, and the subgraph if they clicked its box."""
+
+    operators: tuple[int, ...] = ()
+    subgraph: int | None = None
+
+
+def graph_view(
+    elements: list[dict],
+    *,
+    revision: str,
+    key: str,
+    selected: Iterable[int] = (),
+    height: int = 560,
+    label: str = "Operator graph",
+    on_select: Callable[[Selection], None] | None = None,
+) -> Selection:
+    """Shows one panel and returns what the user last selected in it.
+
+    Args:
+        elements: what `visualizers.elements.elements` returned.
+        revision: names these elements; the browser redraws them when it changes, and only then.
+        key: names this panel among the session's widgets.
+        selected: operators to select, whenever this changes. Selecting them here does not call `on_select`.
+        height: of the drawing, in pixels; the legend below it takes about 30 more.
+        label: says what is shown, for those who cannot see it; counts of operators and subgraphs are added.
+        on_select: called with the new selection before the rerun that selecting starts, so a page can store it and
+            give it to another panel as `selected`.
+    """
+    state = st.session_state.get(key)
+    data = {
+        "elements": elements,
+        "revision": revision,
+        "selected": sorted(selected),
+        "sequence": _sequence(state),
+        "height": height,
+        "label": f"{label}: {describe(elements)}",
+        "hues": SUBGRAPH_HUES,
+    }
+
+    def changed() -> None:
+        if on_select:
+            on_select(_selection(st.session_state[key]))
+
+    return _selection(_mount(key=key, data=data, on_selection_change=changed))
+
+
+def _sequence(state: Mapping | None) -> int:
+    """The number of the panel's last message; see `frontend/src/selection.js`."""
+    return ((state or {}).get("selection") or {}).get("sequence", 0)
+
+
+def _selection(state: Mapping) -> Selection:
+    value = state.get("selection") or {}
+    return Selection(tuple(value.get("operators", ())), value.get("subgraph"))

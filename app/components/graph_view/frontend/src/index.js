@@ -1,0 +1,20 @@
+// Entry point of the component. Streamlit calls the default export on every rerun whose data changed, and on theme changes;
+// what it returns is called once, when the component leaves the page.
+import { GraphView } from './view.js';
+
+const views = new WeakMap();
+
+export default function (component) {
+  const { data, parentElement, setStateValue } = component;
+  const root = parentElement.querySelector('.graph-view');
+  let view = views.get(root);
+  if (!view) {
+    view = new GraphView(root, data);
+    views.set(root, view);
+  }
+  view.update(data, (value) => setStateValue('selection', value));
+  return () => {
+    view.destroy();
+    views.delete(root);
+  };
+}

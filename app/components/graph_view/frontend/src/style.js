@@ -1,0 +1,89 @@
+// Colours from Streamlit's theme, and cytoscape's stylesheet made of them.
+
+/** The theme as plain values. Hues come from Python's palette; fills are mixed with the background, so they suit dark and light. */
+export function readTheme(root, hues) {
+  const computed = getComputedStyle(root);
+  const read = (name, fallback) => computed.getPropertyValue(name).trim() || fallback;
+  const background = rgb(read('--st-background-color', '#ffffff'));
+  const text = rgb(read('--st-text-color', '#31333f'));
+  const dark = luminance(background) < 0.5;
+  const grey = mix(text, background, 0.55);
+  const tints = hues.map((hex) => {
+    const hue = rgb(hex);
+    return {
+      area: mix(hue, background, dark ? 0.2 : 0.16),
+      fill: mix(hue, background, dark ? 0.5 : 0.45),
+      line: mix(hue, text, dark ? 0.8 : 0.72),
+    };
+  });
+  const plain = { area: css(background), fill: mix(text, background, 0.1), line: grey };
+  return {
+    background: css(background), text: css(text), grey, faint: mix(text, background, 0.38), primary: read('--st-primary-color', '#ff4b4b'),
+    font: read('--st-font', 'sans-serif'), tints, plain,
+    legend: {
+      box: { fill: tints[0].area, line: tints[0].line },
+      plain: { fill: css(background), line: tints[0].line },
+      complex: { fill: tints[0].fill, line: tints[0].line },
+      single: { fill: plain.fill, line: plain.line },
+    },
+  };
+}
+
+export function stylesheet(theme) {
+  const bent = {
+    'curve-style': 'round-segments', 'segment-weights': 'data(weights)', 'segment-distances': 'data(distances)',
+    'edge-distances': 'node-position', 'segment-radii': 10,
+  };
+  return [
+    {
+      selector: 'node',
+      style: {
+        width: 'data(w)', height: 'data(h)', label: 'data(label)', 'font-family': theme.font, color: theme.text,
+        'text-valign': 'center', 'text-halign': 'center', 'min-zoomed-font-size': 5, 'overlay-opacity': 0,
+      },
+    },
+    { selector: '.box', style: {
+      shape: 'round-rectangle', 'corner-radius': 8, 'border-width': 1.5, 'text-valign': 'top', 'text-margin-y': 15,
+      'font-size': 11, 'font-weight': 600, 'z-index': 0 } },
+    { selector: '.op', style: {
+      shape: 'round-rectangle', 'corner-radius': 6, 'border-width': 1, 'font-size': 13, 'background-color': theme.background, 'z-index': 3 } },
+    { selector: '.op', style: { 'border-color': theme.plain.line, 'background-color': theme.plain.fill } },
+    { selector: '.complex', style: { shape: 'cut-rectangle', 'corner-radius': 7, 'border-width': 2.5, 'font-weight': 700 } },
+    { selector: '.extern', style: { 'border-style': 'dashed' } },
+    ...theme.tints.flatMap((tint, index) => [
+      { selector: `.box.t${index}`, style: { 'background-color': tint.area, 'border-color': tint.line } },
+      { selector: `.op.t${index}`, style: { 'background-color': theme.background, 'border-color': tint.line } },
+      { selector: `.complex.t${index}`, style: { 'background-color': tint.fill } },
+    ]),
+    { selector: 'edge', style: {
+      width: 1.2, 'line-color': theme.grey, 'target-arrow-color': theme.grey, 'target-arrow-shape': 'triangle', 'arrow-scale': 0.6,
+      'curve-style': 'straight', events: 'no', 'z-index': 2, 'overlay-opacity': 0 } },
+    { selector: '.bent', style: bent },
+    { selector: '.folded', style: { 'line-style': 'dashed', 'line-dash-pattern': [5, 4], 'line-color': theme.faint, 'target-arrow-color': theme.faint, 'z-index': 1 } },
+    { selector: '.touched', style: { width: 2.4, 'line-color': theme.text, 'target-arrow-color': theme.text, 'z-index': 4 } },
+    { selector: '.op:selected', style: {
+      'background-color': theme.text, color: theme.background, 'border-color': theme.primary, 'border-width': 3, 'z-index': 5 } },
+    { selector: 'core', style: {
+      'selection-box-color': theme.primary, 'selection-box-border-color': theme.primary, 'selection-box-opacity': 0.18,
+      'active-bg-size': 0 } },
+  ];
+}
+
+function rgb(colour) {
+  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+}
+
+function mix(over, under, share) {
+  return css(over.map((value, index) => Math.round(value * share + under[index] * (1 - share))));
+}
+
+function css([r, g, b]) {
+  return `rgb(${r}, ${g}, ${b})`;
+}
+
+function luminance([r, g, b]) {
+  return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+}

@@ -1,0 +1,108 @@
+// One panel: owns the cytoscape instance and ties selection, camera, lasso, hover card, keyboard and toolbar to it.
+import cytoscape from 'cytoscape';
+import { Camera } from './camera.js';
+import { HoverCard } from './card.js';
+import { handleKey } from './keyboard.js';
+import { Lasso } from './lasso.js';
+import { Selection } from './selection.js';
+import { readTheme, stylesheet } from './style.js';
+
+export class GraphView {
+  constructor(root, data) {
+    this.root = root;
+    this.find = (name) => root.querySelector(`.${name}`);
+    this.revision = null;
+    this.themeKey = null;
+    this.cy = cytoscape({
+      container: this.find('canvas'),
+      elements: [],
+      boxSelectionEnabled: true,
+      selectionType: 'single',
+      autoungrabify: true,
+      minZoom: 0.02,
+      maxZoom: 4,
+    });
+    this.camera = new Camera(this.cy);
+    this.selection = new Selection(this.cy, data.sequence, () => this.announce());
+    this.card = new HoverCard(this.cy, this.find('card'), this.find('stage'));
+    this.lasso = new Lasso(this.find('overlay'), (polygon, add) => this.selection.inside(polygon, add), () => this.reflectLasso());
+    this.wireToolbar();
+    root.addEventListener('keydown', (event) => handleKey(this, event));
+    this.observer = new ResizeObserver(() => this.camera.resized());
+    this.observer.observe(this.find('stage'));
+  }
+
+  update(data, send) {
+    this.find('stage').style.height = `${data.height}px`;
+    this.selection.send = send;
+    this.restyle(data);
+    if (data.revision !== this.revision) this.load(data);
+    this.find('stage').setAttribute('aria-label', data.label);
+    if (this.selection.receive(data.selected, data.sequence)) this.camera.bringIntoSight(this.selection.operators());
+  }
+
+  load(data) {
+    const again = this.revision !== null;
+    const anchor = again ? this.camera.anchor() : null;
+    this.revision = data.revision;
+    this.selection.quietly(() => {
+      const kept = this.selection.operators().map((node) => node.id());
+      this.cy.batch(() => {
+        this.cy.elements().remove();
+        this.cy.add(prepared(data.elements));
+        kept.forEach((id) => this.cy.getElementById(id).select());
+      });
+    });
+    this.card.hide();
+    this.find('empty').hidden = data.elements.length > 0;
+    this.camera.reloaded(anchor);
+    this.announce();
+  }
+
+  restyle(data) {
+    const theme = readTheme(this.root, data.hues);
+    const key = JSON.stringify(theme);
+    if (key === this.themeKey) return;
+    this.themeKey = key;
+    this.cy.style(stylesheet(theme));
+    ['box', 'plain', 'complex', 'single'].forEach((name) => {
+      const swatch = this.find(`swatch-${name}`);
+      const { fill, line } = theme.legend[name];
+      swatch.style.background = fill;
+      swatch.style.borderColor = line;
+    });
+  }
+
+  wireToolbar() {
+    this.find('lasso').addEventListener('click', () => this.lasso.toggle());
+    this.find('fit').addEventListener('click', () => this.camera.fit());
+    this.find('zoom-in').addEventListener('click', () => this.camera.zoomBy(1.4));
+    this.find('zoom-out').addEventListener('click', () => this.camera.zoomBy(1 / 1.4));
+  }
+
+  reflectLasso() {
+    this.find('lasso').setAttribute('aria-pressed', String(this.lasso.active));
+    if (this.lasso.active) this.card.hide();
+  }
+
+  /** Says what is selected, also to screen readers. */
+  announce() {
+    const names = this.selection.operators().map((node) => node.data('name'));
+    const first = names.slice(0, 5).join(', ') + (names.length > 5 ? ' and more' : '');
+    this.find('status').textContent = names.length ? `${names.length} selected: ${first}` : 'Nothing selected';
+  }
+
+  destroy() {
+    this.observer.disconnect();
+    this.selection.destroy();
+    this.cy.destroy();
+  }
+}
+
+/** Elements with the behaviour that all of a kind share: dragging any of them pans, only operators can be selected. */
+function prepared(elements) {
+  return elements.map((element) => {
+    const operator = element.classes.startsWith('op');
+    return { ...element, selectable: operator, grabbable: false, pannable: true };
+  });
+}

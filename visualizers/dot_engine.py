@@ -1,0 +1,135 @@
+"""Draws with Graphviz' `dot`, run as a process with a time limit; subgraphs become clusters, which do not overlap."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sysconfig
+
+from ago_core.graph.opgraph import OpGraph
+from ago_core.partition.partition import Partition
+from visualizers.drawing import BOX_PADDING, BOX_TITLE, NODE_GAP, RANK_GAP, Box, Drawing, Point
+
+POINTS_PER_INCH = 72.0
+COARSE = "nslimit=0.2; nslimit1=0.2; mclimit=0.1; splines=line;"
+CURVE_STEPS = 6
+STRAIGHT_WITHIN = 2.0
+
+
+class DotError(RuntimeError):
+    """`dot` gave no drawing. The message is a clause, such as "Graphviz took longer than 10 s"."""
+
+
+def find_dot() -> str | None:
+    """Path of `dot`, or of the executable of the pip package `graphviz-pure`, or None."""
+    scripts = sysconfig.get_path("scripts")
+    return shutil.which("dot") or shutil.which("graphviz-pure", path=scripts) or shutil.which("graphviz-pure")
+
+
+def draw(
+    executable: str,
+    graph: OpGraph,
+    partition: Partition,
+    sizes: tuple[Point, ...],
+    seconds: float,
+    coarse: bool = False,
+) -> Drawing:
+    """Draws within `seconds`. `coarse` bounds the effort for few crossings and draws every edge straight.
+
+    Raises:
+        DotError: it took longer, failed, or wrote something else than a drawing.
+    """
+    source = dot_source(graph, partition, sizes, COARSE if coarse else "")
+    try:
+        result = subprocess.run([executable, "-Tjson0"], input=source, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise DotError(f"Graphviz took longer than {seconds:g} s") from None
+    except OSError as error:
+        raise DotError(f"Graphviz could not be started ({error.strerror})") from None
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or ["no message"]
+        raise DotError(f"Graphviz failed ({lines[0][:120]})")
+    try:
+        return _parse(json.loads(result.stdout), graph, partition, straight=coarse)
+    except (ValueError, KeyError) as error:
+        raise DotError(f"Graphviz' answer could not be read ({type(error).__name__}: {error})") from None
+
+
+def dot_source(graph: OpGraph, partition: Partition, sizes: tuple[Point, ...], attributes: str) -> str:
+    """The graph in DOT: operator i is node `oi`, subgraph j of several operators is cluster `cluster_j`."""
+    lines = [
+        "digraph {",
+        f"nodesep={NODE_GAP / POINTS_PER_INCH:.3f}; ranksep={RANK_GAP / POINTS_PER_INCH:.3f}; {attributes}",
+        'node [shape=box, fixedsize=true, label=""]; edge [arrowhead=none];',
+    ]
+    for index, members in enumerate(partition.subgraphs):
+        nodes = " ".join(_node(op, sizes[op]) for op in members)
+        lines.append(_cluster(index, nodes) if len(members) > 1 else nodes)
+    lines += [f"o{u} -> o{v};" for u, v in graph.edges]
+    return "\n".join([*lines, "}"])
+
+
+def _node(op: int, size: Point) -> str:
+    width, height = (length / POINTS_PER_INCH for length in size)
+    return f"o{op} [width={width:.3f}, height={height:.3f}];"
+
+
+def _cluster(index: int, nodes: str) -> str:
+    """A cluster whose (empty) label keeps the room for the box's title free."""
+    return f'subgraph cluster_{index} {{ margin={BOX_PADDING:g}; label=" "; fontsize={BOX_TITLE - 4:g}; {nodes} }}'
+
+
+def _parse(answer: dict, graph: OpGraph, partition: Partition, straight: bool) -> Drawing:
+    """Reads dot's JSON, whose y grows upwards. Raises KeyError or ValueError where it is not as expected."""
+    height = float(answer["bb"].split(",")[3])
+    objects = {item["name"]: item for item in answer.get("objects", [])}
+    names = {item["_gvid"]: item["name"] for item in answer.get("objects", [])}
+    centres = tuple(_point(objects[f"o{op.id}"]["pos"], height) for op in graph.operators)
+    boxes = tuple(
+        _box(objects[f"cluster_{index}"]["bb"], height) if len(members) > 1 else None
+        for index, members in enumerate(partition.subgraphs)
+    )
+    if straight:
+        return Drawing(centres, boxes, ((),) * len(graph.edges))
+    curves = {(names[edge["tail"]], names[edge["head"]]): edge["pos"] for edge in answer.get("edges", [])}
+    routes = tuple(_route(curves[f"o{u}", f"o{v}"], height) for u, v in graph.edges)
+    return Drawing(centres, boxes, routes)
+
+
+def _point(text: str, height: float) -> Point:
+    x, y = text.split(",")
+    return float(x), height - float(y)
+
+
+def _box(text: str, height: float) -> Box:
+    x1, y1, x2, y2 = (float(number) for number in text.split(","))
+    return x1, height - y2, x2, height - y1
+
+
+def _route(text: str, height: float) -> tuple[Point, ...]:
+    """The points where dot's curve, a chain of cubic Béziers, bends: its two ends are left out."""
+    knots = [_point(point, height) for point in text.split()]
+    curve = [knots[0]]
+    for start in range(0, len(knots) - 3, 3):
+        curve += [_bezier(knots[start : start + 4], step / CURVE_STEPS) for step in range(1, CURVE_STEPS + 1)]
+    return tuple(simplify(curve, STRAIGHT_WITHIN)[1:-1])
+
+
+def _bezier(knots: list[Point], t: float) -> Point:
+    weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
+    return sum(w * x for w, (x, _) in zip(weights, knots)), sum(w * y for w, (_, y) in zip(weights, knots))
+
+
+def simplify(points: list[Point], tolerance: float) -> list[Point]:
+    """Ramer-Douglas-Peucker: few of `points`, so that none lies further than `tolerance` from their line."""
+    if len(points) < 3:
+        return points
+    (x1, y1), (x2, y2) = points[0], points[-1]
+    length = max(1e-9, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
+    distances = [abs((x2 - x1) * (y1 - y) - (x1 - x) * (y2 - y1)) / length for x, y in points[1:-1]]
+    farthest = max(range(len(distances)), key=distances.__getitem__)
+    if distances[farthest] <= tolerance:
+        return [points[0], points[-1]]
+    middle = farthest + 1
+    return simplify(points[: middle + 1], tolerance)[:-1] + simplify(points[middle:], tolerance)
