@@ -100,7 +100,7 @@ def chain(combine):
 def common_storage(inputs: list[Value]) -> Shape:
     """The axis order in which most of the inputs' elements lie already, for tensors of the highest rank.
 
-    Scattered axes are left scattered only in images that lie as NHWC (a channel shuffle); elsewhere ONNX's order is used.
+    Scattered axes stay so only in images that lie as NHWC (a channel shuffle); elsewhere ONNX's order is used.
     """
     rank = max(len(value.shape) for value in inputs)
     votes: dict[Shape, int] = {}

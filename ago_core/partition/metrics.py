@@ -1,0 +1,91 @@
+"""Figures that describe a partition, as the paper's partition statistics do (AGO, section VI)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ago_core.graph.opgraph import OpGraph
+from ago_core.partition.partition import Partition, quotient_graph
+from ago_core.partition.weights import operator_weights
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of one partition.
+
+    Attributes:
+        operators: in the model.
+        subgraphs: in the partition.
+        trivial: subgraphs without a complex operator.
+        complex_operators: in the model.
+        largest: operators in the largest subgraph.
+        mean_weight: of the subgraphs, in bits of schedule space.
+        largest_weight: of the subgraphs.
+        fairness: Jain's index of the weights, from 1/subgraphs (one has all) to 1 (all the same).
+        crossing_bytes: bytes that a subgraph writes for another one to read.
+        acyclic: whether the quotient graph has an order of calls.
+    """
+
+    operators: int
+    subgraphs: int
+    trivial: int
+    complex_operators: int
+    largest: int
+    mean_weight: float
+    largest_weight: float
+    fairness: float
+    crossing_bytes: int
+    acyclic: bool
+
+
+def measure(graph: OpGraph, partition: Partition) -> Metrics:
+    weights = subgraph_weights(graph, partition)
+    complex_counts = complex_per_subgraph(graph, partition)
+    return Metrics(
+        operators=len(graph),
+        subgraphs=len(partition),
+        trivial=sum(count == 0 for count in complex_counts),
+        complex_operators=sum(complex_counts),
+        largest=max(len(members) for members in partition.subgraphs),
+        mean_weight=sum(weights) / len(weights),
+        largest_weight=max(weights),
+        fairness=jain_index(weights),
+        crossing_bytes=crossing_bytes(graph, partition),
+        acyclic=is_acyclic(graph, partition),
+    )
+
+
+def subgraph_weights(graph: OpGraph, partition: Partition) -> tuple[float, ...]:
+    weights = operator_weights(graph)
+    return tuple(sum(weights[op] for op in members) for members in partition.subgraphs)
+
+
+def complex_per_subgraph(graph: OpGraph, partition: Partition) -> tuple[int, ...]:
+    return tuple(sum(graph.operators[op].is_complex for op in members) for members in partition.subgraphs)
+
+
+def jain_index(values: Sequence[float]) -> float:
+    """(Σx)² / (n·Σx²), Jain, Chiu and Hawe 1984; 1 for equal values."""
+    return sum(values) ** 2 / (len(values) * sum(value * value for value in values))
+
+
+def crossing_bytes(graph: OpGraph, partition: Partition) -> int:
+    owner = partition.owner
+    crossing = {u for u, v in graph.edges if owner[u] != owner[v]}
+    return sum(graph.operators[op].bytes_written for op in crossing)
+
+
+def is_acyclic(graph: OpGraph, partition: Partition) -> bool:
+    """Kahn's algorithm on the quotient graph: an independent check of what construction promises."""
+    quotient = quotient_graph(graph, partition.subgraphs)
+    waiting = dict(quotient.in_degree())
+    ready, done = [node for node, degree in waiting.items() if degree == 0], 0
+    while ready:
+        node = ready.pop()
+        done += 1
+        for reader in quotient.successors(node):
+            waiting[reader] -= 1
+            if waiting[reader] == 0:
+                ready.append(reader)
+    return done == len(quotient)
