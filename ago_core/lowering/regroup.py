@@ -1,0 +1,168 @@
+"""Partition → Relax module with one PrimFunc for each subgraph.
+
+Before: `main` calls one PrimFunc for each operator. After: `main` calls `subgraph_0`, `subgraph_1`, …, in the partition's
+order, which is topological. Each subgraph is written as a Relax function of attribute Primitive=1, which TVM's FuseTIR
+turns into one PrimFunc (src/relax/transform/fuse_tir.cc).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax
+
+from ago_core.graph.model import Model
+from ago_core.graph.operators import is_call_tir, main_bindings, variables
+from ago_core.partition.partition import Partition
+
+
+def regroup(model: Model, partition: Partition) -> tvm.IRModule:
+    """The model's module with its operators grouped as the partition says.
+
+    Raises:
+        ValueError: the partition belongs to another model.
+    """
+    if partition.model_hash != model.graph.model_hash:
+        raise ValueError("the partition was made for another model")
+    bindings = main_bindings(model.module)
+    groups = _group_bindings(model, partition, bindings)
+    builder = relax.BlockBuilder(model.module)
+    calls = [_emit_group(builder, index, group) for index, group in enumerate(groups)]
+    module = _emit_main(builder.get(), model.module["main"], calls, bindings)
+    return relax.transform.DeadCodeElimination()(relax.transform.FuseTIR()(module))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The bindings of one subgraph and those of its variables that others read, in order."""
+
+    bindings: tuple[relax.Binding, ...]
+    outputs: tuple[relax.Var, ...]
+
+    @property
+    def is_extern(self) -> bool:
+        return any(isinstance(b.value, relax.Call) and not is_call_tir(b.value) for b in self.bindings)
+
+
+@dataclass(frozen=True)
+class Call:
+    """How `main` computes the outputs of a group: an expression over its arguments."""
+
+    callee: tvm.ir.GlobalVar | None
+    arguments: tuple[relax.Expr, ...]
+    group: Group
+
+
+def _group_bindings(model: Model, partition: Partition, bindings: list[relax.Binding]) -> list[Group]:
+    """Each call goes to its operator's subgraph; the items of its tuple go with it."""
+    owner_of_operator = {model.bindings[op]: index for op, index in partition.owner.items()}
+    owner: dict[str, int] = {}
+    for binding in bindings:
+        name = binding.var.name
+        if name in owner_of_operator:
+            owner[name] = owner_of_operator[name]
+        elif isinstance(binding.value, relax.TupleGetItem):
+            owner[name] = owner[binding.value.tuple_value.name]
+    outputs = _outputs(model, bindings, owner)
+    members: list[list[relax.Binding]] = [[] for _ in partition.subgraphs]
+    for binding in bindings:
+        if binding.var.name in owner:
+            members[owner[binding.var.name]].append(binding)
+    return [Group(tuple(group), tuple(outs)) for group, outs in zip(members, outputs)]
+
+
+def _outputs(model: Model, bindings: list[relax.Binding], owner: dict[str, int]) -> list[list[relax.Var]]:
+    """For each group its variables that another group or the result reads."""
+    outputs: list[dict[str, relax.Var]] = [{} for _ in set(owner.values())]
+    for binding in bindings:
+        reader = owner.get(binding.var.name)
+        for var in variables(binding.value):
+            if var.name in owner and owner[var.name] != reader:
+                outputs[owner[var.name]][var.name] = var
+    for var in variables(model.module["main"].body.body):
+        if var.name in owner:
+            outputs[owner[var.name]][var.name] = var
+    return [list(group.values()) for group in outputs]
+
+
+def _emit_group(builder: relax.BlockBuilder, index: int, group: Group) -> Call:
+    """Adds the group as a Primitive function; its parameters are whatever it reads from outside, constants included."""
+    if group.is_extern:
+        return Call(None, (), group)
+    inside: dict[str, relax.Var] = {}
+    parameters: list[relax.Var] = []
+    arguments: list[relax.Expr] = []
+
+    def local(expr: relax.Expr) -> relax.Expr:
+        if isinstance(expr, relax.Tuple):
+            return relax.Tuple([local(field) for field in expr.fields])
+        if isinstance(expr, relax.Var) and expr.name in inside:
+            return inside[expr.name]
+        if isinstance(expr, (relax.Var, tvm.ir.expr.GenericConst)):
+            parameter = relax.Var(f"p{len(parameters)}", expr.ty)
+            parameters.append(parameter)
+            arguments.append(expr)
+            if isinstance(expr, relax.Var):
+                inside[expr.name] = parameter
+            return parameter
+        return expr
+
+    body = []
+    for binding in group.bindings:
+        var = relax.DataflowVar(binding.var.name, binding.var.ty)
+        body.append(relax.VarBinding(var, _renamed(binding.value, local)))
+        inside[binding.var.name] = var
+    results = [inside[var.name] for var in group.outputs]
+    result = results[0] if len(results) == 1 else relax.Tuple(results)
+    kind = results[0].ty if len(results) == 1 else relax.TupleType([var.ty for var in results])
+    out = relax.Var("out", kind)
+    block = relax.DataflowBlock([*body, relax.VarBinding(out, result)])
+    function = relax.Function(parameters, relax.SeqExpr([block], out), kind, True).with_attr("Primitive", 1)
+    return Call(builder.add_func(function, f"subgraph_{index}"), tuple(arguments), group)
+
+
+def _renamed(value: relax.Expr, local) -> relax.Expr:
+    if isinstance(value, relax.TupleGetItem):
+        return relax.TupleGetItem(local(value.tuple_value), value.index)
+    return relax.Call(value.op, [value.args[0], local(value.args[1]), *value.args[2:]], value.attrs, value.ty_args)
+
+
+def _emit_main(module: tvm.IRModule, main: relax.Function, calls: list[Call], bindings) -> tvm.IRModule:
+    builder = relax.BlockBuilder(module)
+    env: dict[str, relax.Expr] = {}
+
+    def outside(expr: relax.Expr) -> relax.Expr:
+        if isinstance(expr, relax.Tuple):
+            return relax.Tuple([outside(field) for field in expr.fields])
+        return env.get(expr.name, expr) if isinstance(expr, relax.Var) else expr
+
+    with builder.function("regrouped", list(main.params)):
+        with builder.dataflow():
+            for call in calls:
+                _emit_call(builder, call, env, outside)
+            for binding in bindings:  # tuples of results, and results that are inputs
+                if binding.var.name not in env and isinstance(binding.value, (relax.Tuple, relax.Var)):
+                    env[binding.var.name] = outside(binding.value)
+            result = builder.emit_output(outside(main.body.body))
+        builder.emit_func_output(result)
+    module = builder.get()
+    module.update_func(module.get_global_var("main"), module["regrouped"].with_attr("global_symbol", "main"))
+    del module["regrouped"]
+    return module
+
+
+def _emit_call(builder: relax.BlockBuilder, call: Call, env: dict[str, relax.Expr], outside) -> None:
+    group = call.group
+    if call.callee is None:
+        for binding in group.bindings:
+            value = binding.value
+            if isinstance(value, relax.TupleGetItem):
+                value = relax.TupleGetItem(outside(value.tuple_value), value.index)
+            else:
+                value = relax.Call(value.op, [outside(a) for a in value.args], value.attrs, value.ty_args)
+            env[binding.var.name] = builder.emit(value)
+        return
+    result = builder.emit(relax.Call(call.callee, [outside(argument) for argument in call.arguments]))
+    for index, var in enumerate(group.outputs):
+        env[var.name] = result if len(group.outputs) == 1 else builder.emit(relax.TupleGetItem(result, index))
