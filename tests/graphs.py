@@ -31,7 +31,7 @@ class _Builder:
                 inputs=(activation,) * max(1, len(sources)),
                 weights=(Tensor((32, 32, 3, 3), "float32"),) if complex_op else (),
                 outputs=(activation,),
-                origin=(f"/{kind}/{op_id}",),
+                origin=(f"/{kind}/{op_id}<b>",),  # a name that would be HTML if it were shown as such
                 multiply_adds=activation.elements * 32 * 9 if complex_op else 0,
             )
         )

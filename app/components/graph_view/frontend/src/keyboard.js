@@ -13,8 +13,16 @@ const ACTIONS = {
   arrowright: (view) => view.camera.panBy(-STEP, 0),
   arrowup: (view) => view.camera.panBy(0, STEP),
   arrowdown: (view) => view.camera.panBy(0, -STEP),
-  escape: (view) => (view.lasso.active ? view.lasso.toggle(false) : view.selection.clear()),
+  '?': (view) => view.toggleHelp(),
+  escape,
 };
+
+/** Leaves what was entered last: help, then the lasso, then the selection. */
+function escape(view) {
+  if (!view.find('help').hidden) view.toggleHelp(false);
+  else if (view.lasso.active) view.lasso.toggle(false);
+  else view.selection.clear();
+}
 
 export function handleKey(view, event) {
   const action = ACTIONS[event.key.toLowerCase()];

@@ -78,6 +78,14 @@ export class GraphView {
     this.find('fit').addEventListener('click', () => this.camera.fit());
     this.find('zoom-in').addEventListener('click', () => this.camera.zoomBy(1.4));
     this.find('zoom-out').addEventListener('click', () => this.camera.zoomBy(1 / 1.4));
+    this.find('help-button').addEventListener('click', () => this.toggleHelp());
+    // cytoscape takes the focus away from whatever has it on every press; keys must go to the panel that was clicked.
+    this.find('stage').addEventListener('mousedown', () => this.find('stage').focus({ preventScroll: true }));
+  }
+
+  toggleHelp(show = this.find('help').hidden) {
+    this.find('help').hidden = !show;
+    this.find('help-button').setAttribute('aria-expanded', String(show));
   }
 
   reflectLasso() {

@@ -1,0 +1,275 @@
+"""The graph view in a real browser: what a person does with mouse and keys, and what Python hears of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "tests" / "graph_view_page.py"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-quic",
+]
+# cytoscape registers itself on its container, which lies in the component's shadow root.
+CY = """(index) => [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]
+    .map((host) => host.shadowRoot?.querySelector('.canvas')?._cyreg?.cy)[index]"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(PAGE), "--server.port", str(port)]
+    command += ["--server.headless", "true", "--server.address", "127.0.0.1"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for_port(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the PATH")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def panels(browser, server):
+    """Two panels of the same 150 operators, in a fresh session. Fails if the page logs an error."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1100})
+    view = Panels(context.new_page())
+    view.open(f"{server}/?n=150")
+    yield view
+    assert view.errors == []
+    context.close()
+
+
+class Panels:
+    """What a person sees and does; `panel` is 0 for the left one."""
+
+    def __init__(self, page):
+        self.page = page
+        self.errors = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, address):
+        self.page.goto(address)
+        for panel in (0, 1):
+            self.page.wait_for_function(f"() => ({CY})({panel})?.nodes('.op').length > 0", timeout=30_000)
+        self.page.wait_for_selector("text=returned")
+
+    def ask(self, panel, expression):
+        """The value of a JavaScript expression of `cy`."""
+        return self.page.evaluate(f"() => {{ const cy = ({CY})({panel}); return {expression}; }}")
+
+    def at(self, panel, node):
+        """Where a node's centre is on the page."""
+        return tuple(
+            self.ask(
+                panel,
+                f"""(() => {{
+                    const at = cy.getElementById('{node}').renderedPosition();
+                    const area = cy.container().getBoundingClientRect();
+                    return [at.x + area.left, at.y + area.top];
+                }})()""",
+            )
+        )
+
+    def selected(self, panel):
+        return sorted(self.ask(panel, "cy.nodes('.op:selected').map((node) => Number(node.id()))"))
+
+    def camera(self, panel):
+        return self.ask(panel, "[cy.zoom(), cy.pan().x, cy.pan().y].map((v) => Math.round(v * 100) / 100)")
+
+    def drag(self, points):
+        self.page.mouse.move(*points[0])
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*point, steps=4)
+        self.page.mouse.up()
+
+    def expect(self, text):
+        self.page.wait_for_selector(f"text={text}", timeout=5_000)
+
+    def until(self, panel, expression):
+        self.page.wait_for_function(f"() => {{ const cy = ({CY})({panel}); return {expression}; }}", timeout=5_000)
+
+    def button(self, name, panel=None):
+        if panel is None:
+            self.page.get_by_role("button", name=name, exact=True).click()
+        else:
+            self.page.get_by_role("button", name=name, exact=True).nth(panel).click()
+
+    def around(self, panel, nodes, margin=4):
+        """The corners of a rectangle around nodes, on the page."""
+        spots = [self.at(panel, node) for node in nodes]
+        sizes = [self.ask(panel, f"cy.getElementById('{node}').renderedWidth()") for node in nodes]
+        left = min(x - w / 2 for (x, _), w in zip(spots, sizes)) - margin
+        right = max(x + w / 2 for (x, _), w in zip(spots, sizes)) + margin
+        top, bottom = min(y for _, y in spots) - 12, max(y for _, y in spots) + 12
+        return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def test_click_selects_in_python_and_in_the_other_panel(panels):
+    panels.page.mouse.click(*panels.at(0, 3))
+    panels.expect("selected [3] count 1 subgraph None")
+    panels.until(1, "cy.getElementById('3').selected()")
+    assert panels.selected(0) == [3]
+
+
+def test_shift_click_adds_and_escape_clears(panels):
+    panels.page.mouse.click(*panels.at(0, 3))
+    panels.page.keyboard.down("Shift")
+    panels.page.mouse.click(*panels.at(0, 5))
+    panels.page.keyboard.up("Shift")
+    panels.expect("selected [3, 5] count 2")
+    panels.page.keyboard.press("Escape")
+    panels.expect("selected [] count 0")
+    panels.until(1, "cy.nodes(':selected').empty()")
+
+
+def test_click_on_a_box_selects_its_subgraph(panels):
+    x, y = panels.at(1, "S0")
+    height = panels.ask(1, "cy.getElementById('S0').renderedHeight()")
+    panels.page.mouse.click(x, y - height / 2 + 4)
+    panels.expect("selected [0, 1, 2, 3, 4, 5, 6, 7, 8] count 9 subgraph 0")
+    panels.until(0, "cy.nodes('.op:selected').length === 9")
+
+
+def test_shift_drag_selects_what_the_box_holds(panels):
+    corners = panels.around(0, [3, 4, 5])
+    panels.page.keyboard.down("Shift")
+    panels.drag([corners[0], corners[2]])
+    panels.page.keyboard.up("Shift")
+    panels.expect("selected [3, 4, 5] count 3")
+
+
+def test_lasso_by_button_and_by_key(panels):
+    panels.button("Lasso", panel=0)
+    panels.drag(panels.around(0, [4, 5]))
+    panels.expect("selected [4, 5] count 2")
+    panels.page.keyboard.press("l")
+    panels.drag(panels.around(0, [3]))
+    panels.expect("selected [3] count 1")
+
+
+def test_the_latest_selection_wins_whichever_panel_it_comes_from(panels):
+    panels.page.mouse.click(*panels.at(0, 3))
+    panels.expect("selected [3]")
+    panels.page.mouse.click(*panels.at(1, 4))
+    panels.expect("selected [4]")
+    panels.until(0, "cy.getElementById('4').selected()")
+    panels.button("Clear")
+    panels.expect("selected []")
+    for panel in (0, 1):
+        panels.until(panel, "cy.nodes(':selected').empty()")
+
+
+def test_the_camera_stays_where_it_is_over_reruns(panels):
+    x, y = panels.at(0, 3)
+    panels.page.mouse.move(x, y)
+    panels.page.mouse.wheel(0, -300)
+    panels.drag([(x, y), (x + 30, y + 40)])
+    panels.page.wait_for_timeout(300)
+    before = panels.camera(0)
+    panels.button("Rerun")
+    panels.page.mouse.click(*panels.at(0, 3))
+    panels.expect("selected [3]")
+    assert panels.camera(0) == before
+
+
+def test_a_selection_out_of_sight_is_panned_into_sight(panels):
+    x, y = panels.at(1, 0)
+    panels.page.mouse.move(x, y)
+    for _ in range(6):
+        panels.page.mouse.wheel(0, -300)
+    panels.page.wait_for_timeout(300)
+    in_sight = (
+        "(() => { const p = cy.getElementById('149').renderedPosition();"
+        " return p.x > 0 && p.y > 0 && p.x < cy.width() && p.y < cy.height(); })()"
+    )
+    assert not panels.ask(1, in_sight)
+    panels.page.mouse.click(*panels.at(0, 149))
+    panels.until(1, in_sight)
+
+
+def test_a_new_revision_reloads_only_its_own_panel_and_keeps_the_selection(panels):
+    panels.page.mouse.click(*panels.at(0, 3))
+    panels.expect("selected [3]")
+    for panel in (0, 1):
+        panels.ask(panel, "cy.getElementById('3').scratch('seen', true) && true")
+    boxes = panels.ask(1, "cy.nodes('.box').length")
+    panels.button("Regroup")
+    panels.until(1, f"cy.nodes('.box').length < {boxes}")
+    assert panels.ask(0, "cy.getElementById('3').scratch('seen')") is True
+    assert panels.ask(1, "cy.getElementById('3').scratch('seen')") is None
+    assert panels.selected(1) == [3]
+
+
+def test_keys_step_through_operators_and_fit(panels):
+    fitted = panels.camera(0)
+    panels.page.mouse.click(*panels.at(0, 3))
+    panels.page.keyboard.press("n")
+    panels.expect("selected [4] count 1")
+    panels.page.keyboard.press("+")
+    panels.page.keyboard.press("ArrowLeft")
+    assert panels.camera(0) != fitted
+    panels.page.keyboard.press("f")
+    assert panels.camera(0) == fitted
+
+
+def test_the_hover_card_shows_the_model_s_names_as_text(panels):
+    panels.page.mouse.move(*panels.at(0, 3))
+    card = panels.page.locator(".card:not([hidden])")
+    card.wait_for()
+    text = card.inner_text()
+    assert "conv2d_3" in text
+    assert "/conv2d/3<b>" in text
+    assert card.locator("b").count() == 0
+
+
+def test_an_empty_graph_says_so(browser, server):
+    page = browser.new_page()
+    page.goto(f"{server}/?n=0")
+    page.wait_for_selector("text=No operators to show.")
+    page.close()
+
+
+def test_the_text_alternative_counts(panels):
+    label = panels.page.locator(".stage").first.get_attribute("aria-label")
+    assert re.match(r"heuristic partition: 150 operators, 43 of them complex, and 170 edges; \d+ subgraphs", label)
+
+
+def _wait_for_port(port, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"streamlit did not answer on port {port} within {seconds} s")
