@@ -1,8 +1,8 @@
 """Partition → Relax module with one PrimFunc for each subgraph.
 
-Before: `main` calls one PrimFunc for each operator. After: `main` calls `subgraph_0`, `subgraph_1`, …, in the partition's
-order, which is topological. Each subgraph is written as a Relax function of attribute Primitive=1, which TVM's FuseTIR
-turns into one PrimFunc (src/relax/transform/fuse_tir.cc).
+Before: `main` calls one PrimFunc for each operator. After: `main` calls `subgraph_0`, `subgraph_1`, …, in the
+partition's order, which is topological. Each subgraph is written as a Relax function of attribute Primitive=1, which
+TVM's FuseTIR turns into one PrimFunc (src/relax/transform/fuse_tir.cc).
 """
 
 from __future__ import annotations

@@ -1,0 +1,72 @@
+"""ONNX Runtime as the reference that compiled code must match."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from ago_core.graph.onnx_graph import OnnxGraph
+
+Arrays = dict[str, np.ndarray]
+TWO_GIB = 2**31
+
+
+def random_inputs(model: onnx.ModelProto, seed: int = 0) -> Arrays:
+    """Inputs for a run: floats from N(0, 1), booleans and integers 0 or 1, indices over the table they look up."""
+    graph = OnnxGraph.of(model)
+    rng = np.random.default_rng(seed)
+    return {name: _random(graph, name, rng) for name in graph.inputs}
+
+
+def _random(graph: OnnxGraph, name: str, rng: np.random.Generator) -> np.ndarray:
+    shape, kind = graph.shapes[name]
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
+    if np.issubdtype(dtype, np.integer):
+        return rng.integers(0, _table_size(graph, name), shape).astype(dtype)
+    if dtype == np.bool_:
+        return rng.integers(0, 2, shape).astype(dtype)
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def _table_size(graph: OnnxGraph, name: str) -> int:
+    """Rows of the smallest constant table that the input indexes; 2 for an integer input that is no index."""
+    sizes = [
+        graph.constants[node.input[0]].shape[0]
+        for node in graph.nodes
+        if node.op_type == "Gather" and node.input[1] == name and node.input[0] in graph.constants
+    ]
+    return min(sizes, default=2)
+
+
+def run_reference(model: onnx.ModelProto, inputs: Arrays, threads: int) -> list[np.ndarray]:
+    """The model's outputs, in order, by ONNX Runtime on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    if model.ByteSize() < TWO_GIB:
+        return _session(model.SerializeToString(), options).run(None, inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save(model, os.fspath(path), save_as_external_data=True)
+        return _session(os.fspath(path), options).run(None, inputs)
+
+
+def _session(model: bytes | str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
+    """max |got − expected| / max |expected|, or the absolute error where all expected are zero. NaN counts as ∞."""
+    if got.shape != expected.shape:
+        return float("inf")
+    if expected.size == 0:
+        return 0.0
+    difference = np.abs(got.astype(np.float64) - expected.astype(np.float64)).max()
+    scale = np.abs(expected.astype(np.float64)).max()
+    error = float(difference / scale if scale > 0 else difference)
+    return error if np.isfinite(error) else float("inf")
