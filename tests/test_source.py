@@ -413,6 +413,11 @@ def test_random_operators_do_not_fold(refusal):
     assert "RandomNormal (1×)" in refusal(make(nodes, [tensor("x", [2])]))
 
 
+def test_operators_that_do_not_exist_do_not_fold(refusal):
+    nodes = [node("Nonsense", "w", "r"), node("Add", "x r", "y")]
+    assert "Nonsense (1×)" in refusal(make(nodes, [tensor("x", [2])], initializers=[weights("w", (2,))]))
+
+
 def test_control_flow_is_named(refusal):
     body = helper.make_graph([node("Relu", "x", "z")], "body", [], [tensor("z", [1])])
     branches = node("If", "c", "y", then_branch=body, else_branch=body)

@@ -153,7 +153,7 @@ def _has_body(node: onnx.NodeProto) -> bool:
 
 
 def _folds(node: onnx.NodeProto, constants: set[str]) -> bool:
-    if node.domain not in DEFAULT_DOMAINS or node.op_type in NOT_CONSTANT:
+    if node.domain not in DEFAULT_DOMAINS or node.op_type in NOT_CONSTANT or not onnx.defs.has(node.op_type):
         return False
     return node.op_type == "Shape" or all(name in constants for name in node.input if name)
 
