@@ -12,7 +12,7 @@ Box = tuple[float, float, float, float]
 NODE_GAP = 10.0
 RANK_GAP = 15.0
 BOX_PADDING = 6.0
-BOX_TITLE = 14.0
+BOX_TITLE = 15.0
 LABEL_CHARACTERS = 20
 
 

@@ -15,6 +15,7 @@ SKY = "#56B4E9"
 VERMILLION = "#D55E00"
 YELLOW = "#F0E442"
 OLIVE = "#8F8F2E"
+SKY_TINT = "#D3EAF8"
 
 SUBGRAPH_HUES = (ORANGE, BLUE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, OLIVE)
 """Hues of subgraph boxes, in the order in which the colouring of the quotient graph prefers them."""

@@ -9,6 +9,7 @@ export class HoverCard {
     cy.on('mouseover', 'node', (event) => this.schedule(event.target, event.renderedPosition));
     cy.on('mouseout', 'node', () => this.hide());
     cy.on('viewport tapstart', () => this.hide());
+    stage.addEventListener('pointerleave', () => this.hide());
   }
 
   schedule(node, at) {

@@ -18,7 +18,7 @@ export function readTheme(root, hues) {
   });
   const plain = { area: css(background), fill: mix(text, background, 0.1), line: grey };
   return {
-    background: css(background), text: css(text), grey, faint: mix(text, background, 0.38), primary: read('--st-primary-color', '#ff4b4b'),
+    background: css(background), text: css(text), grey, faint: mix(text, background, 0.42), primary: read('--st-primary-color', '#ff4b4b'),
     font: read('--st-font', 'sans-serif'), tints, plain,
     legend: {
       box: { fill: tints[0].area, line: tints[0].line },
@@ -39,12 +39,12 @@ export function stylesheet(theme) {
       selector: 'node',
       style: {
         width: 'data(w)', height: 'data(h)', label: 'data(label)', 'font-family': theme.font, color: theme.text,
-        'text-valign': 'center', 'text-halign': 'center', 'min-zoomed-font-size': 5, 'overlay-opacity': 0,
+        'text-valign': 'center', 'text-halign': 'center', 'min-zoomed-font-size': 5, 'overlay-opacity': 0, 'z-index-compare': 'manual',
       },
     },
     { selector: '.box', style: {
-      shape: 'round-rectangle', 'corner-radius': 8, 'border-width': 1.5, 'text-valign': 'top', 'text-margin-y': 15,
-      'font-size': 11, 'font-weight': 600, 'z-index': 0 } },
+      shape: 'round-rectangle', 'corner-radius': 8, 'border-width': 1.5, 'text-valign': 'top', 'text-margin-y': 16, 'text-margin-x': titleShift,
+      'font-size': 12, 'font-weight': 600, 'z-index': 0 } },
     { selector: '.op', style: {
       shape: 'round-rectangle', 'corner-radius': 6, 'border-width': 1, 'font-size': 13, 'background-color': theme.background, 'z-index': 3 } },
     { selector: '.op', style: { 'border-color': theme.plain.line, 'background-color': theme.plain.fill } },
@@ -57,16 +57,21 @@ export function stylesheet(theme) {
     ]),
     { selector: 'edge', style: {
       width: 1.2, 'line-color': theme.grey, 'target-arrow-color': theme.grey, 'target-arrow-shape': 'triangle', 'arrow-scale': 0.6,
-      'curve-style': 'straight', events: 'no', 'z-index': 2, 'overlay-opacity': 0 } },
+      'curve-style': 'straight', events: 'no', 'z-index': 2, 'z-index-compare': 'manual', 'overlay-opacity': 0 } },
     { selector: '.bent', style: bent },
     { selector: '.folded', style: { 'line-style': 'dashed', 'line-dash-pattern': [5, 4], 'line-color': theme.faint, 'target-arrow-color': theme.faint, 'z-index': 1 } },
-    { selector: '.touched', style: { width: 2.4, 'line-color': theme.text, 'target-arrow-color': theme.text, 'z-index': 4 } },
+    { selector: '.touched', style: { width: 2.4, 'line-color': theme.text, 'target-arrow-color': theme.text } },
     { selector: '.op:selected', style: {
       'background-color': theme.text, color: theme.background, 'border-color': theme.primary, 'border-width': 3, 'z-index': 5 } },
     { selector: 'core', style: {
       'selection-box-color': theme.primary, 'selection-box-border-color': theme.primary, 'selection-box-opacity': 0.18,
       'active-bg-size': 0 } },
   ];
+}
+
+/** Moves a box's title from the middle of its upper edge, where edges enter, to the left. */
+function titleShift(box) {
+  return 6 + 3.3 * box.data('label').length - box.data('w') / 2;
 }
 
 function rgb(colour) {

@@ -1,0 +1,129 @@
+"""Charts of partitions and measurements: plain data → plotly figures.
+
+Backgrounds are transparent and texts have no colour of their own, so `st.plotly_chart` gives them that of its theme.
+Series are told apart by pattern, dash or symbol as well as by hue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from ago_core.graph.opgraph import OpGraph
+from visualizers.palette import BLUE, NEUTRAL, VERMILLION, series_hue
+
+PATTERNS = ("", "/", "x", ".")
+DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = ("circle", "diamond", "square", "cross")
+MAX_BARS = 20
+
+
+def subgraph_sizes(sizes: Mapping[str, Sequence[int]]) -> go.Figure:
+    """Histogram of operators per subgraph, for each named partition a list with one number for each subgraph."""
+    largest = max((size for values in sizes.values() for size in values), default=1)
+    width = math.ceil(largest / MAX_BARS)
+    starts = range(1, largest + 1, width)
+    labels = [str(start) if width == 1 else f"{start}–{start + width - 1}" for start in starts]
+    counts = {name: Counter((size - 1) // width for size in values) for name, values in sizes.items()}
+    figure = _bars(labels, {name: [count[i] for i in range(len(labels))] for name, count in counts.items()})
+    return _titled(figure, "Subgraph sizes", "operators in a subgraph", "subgraphs")
+
+
+def complex_per_subgraph(counts: Mapping[str, Sequence[int]]) -> go.Figure:
+    """Histogram of complex operators per subgraph: none, one (all that a heuristic allows), two, three or more."""
+    grouped = {name: Counter(min(value, 3) for value in values) for name, values in counts.items()}
+    figure = _bars(["0", "1", "2", "3+"], {name: [count[i] for i in range(4)] for name, count in grouped.items()})
+    return _titled(figure, "Complex operators per subgraph", "complex operators in a subgraph", "subgraphs")
+
+
+def weight_distribution(weights: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Weight of every subgraph, heaviest first: a line's length tells how many there are, its slope how even they are.
+
+    The vertical axis is logarithmic if all weights are positive.
+    """
+    figure = go.Figure()
+    for position, (name, values) in enumerate(weights.items()):
+        hue = series_hue(name, position)
+        style = position % len(DASHES)
+        figure.add_scatter(
+            x=list(range(1, len(values) + 1)),
+            y=sorted(values, reverse=True),
+            name=name,
+            mode="lines+markers",
+            line={"color": hue, "dash": DASHES[style]},
+            marker={"color": hue, "symbol": SYMBOLS[style], "size": 6},
+            hovertemplate="%{y:.4g}<br>number %{x} by weight<extra>%{fullData.name}</extra>",
+        )
+    if all(value > 0 for values in weights.values() for value in values):
+        figure.update_yaxes(type="log", dtick=1)
+    return _titled(figure, "Weights of subgraphs", "subgraphs, heaviest first", "weight")
+
+
+def latency_runs(milliseconds: Sequence[float], median: float) -> go.Figure:
+    """Every measured run as a point with a box of their quartiles, and the median that is reported."""
+    figure = go.Figure(
+        go.Box(
+            x=list(milliseconds),
+            name="",
+            boxpoints="all",
+            jitter=0.6,
+            pointpos=0,
+            fillcolor="rgba(0, 114, 178, 0.25)",
+            line={"color": BLUE, "width": 1.5},
+            marker={"color": BLUE, "size": 6, "opacity": 0.9},
+            hovertemplate="%{x:.4g} ms<extra></extra>",
+        )
+    )
+    figure.add_vline(
+        x=median,
+        line={"color": VERMILLION, "dash": "dash", "width": 2},
+        annotation={"text": f"median {median:.4g} ms", "yanchor": "bottom", "y": 1, "yref": "paper"},
+    )
+    return _titled(figure, f"Latency of {len(milliseconds)} runs", "latency (ms)", "")
+
+
+def operator_kinds(graph: OpGraph) -> go.Figure:
+    """How many operators of each kind the model has, complex kinds apart from the others."""
+    complex_kinds = {op.kind for op in graph.operators if op.is_complex}
+    counts = sorted(Counter(op.kind for op in graph.operators).items(), key=lambda item: (item[1], item[0]))
+    figure = go.Figure()
+    for name, hue, pattern, complex_kind in (("complex", BLUE, "", True), ("other", NEUTRAL, "/", False)):
+        rows = [(kind, count) for kind, count in counts if (kind in complex_kinds) == complex_kind]
+        figure.add_bar(
+            x=[count for _, count in rows],
+            y=[kind for kind, _ in rows],
+            name=name,
+            orientation="h",
+            marker={"color": hue, "pattern": {"shape": pattern}},
+            hovertemplate="%{y}: %{x}<extra></extra>",
+        )
+    figure.update_yaxes(categoryorder="array", categoryarray=[kind for kind, _ in counts])
+    figure.update_layout(barmode="overlay", height=110 + 22 * max(4, len(counts)))
+    return _titled(figure, "Operators by kind", "operators", "")
+
+
+def _bars(labels: list[str], heights: Mapping[str, list[int]]) -> go.Figure:
+    """Grouped bars: for each named series a height for each label."""
+    figure = go.Figure()
+    for position, (name, values) in enumerate(heights.items()):
+        pattern = {"shape": PATTERNS[position % len(PATTERNS)], "fillmode": "overlay", "fgcolor": "white"}
+        figure.add_bar(x=labels, y=values, name=name, marker={"color": series_hue(name, position), "pattern": pattern})
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def _titled(figure: go.Figure, title: str, x_title: str, y_title: str) -> go.Figure:
+    grid = {"gridcolor": "rgba(138, 143, 152, 0.25)", "zerolinecolor": NEUTRAL}
+    figure.update_layout(
+        title={"text": title, "font": {"size": 15}},
+        xaxis={"title": {"text": x_title}, **grid},
+        yaxis={"title": {"text": y_title}, **grid},
+        paper_bgcolor="rgba(0, 0, 0, 0)",
+        plot_bgcolor="rgba(0, 0, 0, 0)",
+        margin={"l": 10, "r": 10, "t": 60, "b": 10},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+    )
+    return figure
