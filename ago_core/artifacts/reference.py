@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 
 from ago_core.graph.onnx_graph import OnnxGraph
+from ago_core.lowering.latency import Latency, time_runs
 
 Arrays = dict[str, np.ndarray]
 TWO_GIB = 2**31
@@ -43,21 +44,31 @@ def _table_size(graph: OnnxGraph, name: str) -> int:
     return min(sizes, default=2)
 
 
-def run_reference(model: onnx.ModelProto, inputs: Arrays, threads: int) -> list[np.ndarray]:
-    """The model's outputs, in order, by ONNX Runtime on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+class Reference:
+    """The model loaded into ONNX Runtime on the CPU, with its default graph optimisations."""
+
+    def __init__(self, model: onnx.ModelProto, threads: int):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = _session(model, options)
+
+    def outputs(self, inputs: Arrays) -> list[np.ndarray]:
+        """The model's outputs, in order."""
+        return self._session.run(None, inputs)
+
+    def latency(self, inputs: Arrays, runs: int) -> Latency:
+        return time_runs(lambda: self._session.run(None, inputs), runs)
+
+
+def _session(model: onnx.ModelProto, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    providers = ["CPUExecutionProvider"]
     if model.ByteSize() < TWO_GIB:
-        return _session(model.SerializeToString(), options).run(None, inputs)
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        onnx.save(model, os.fspath(path), save_as_external_data=True)
-        return _session(os.fspath(path), options).run(None, inputs)
-
-
-def _session(model: bytes | str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        path = os.fspath(Path(folder) / "model.onnx")
+        onnx.save(model, path, save_as_external_data=True)
+        return onnxruntime.InferenceSession(path, options, providers)
 
 
 def relative_error(got: np.ndarray, expected: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 
 from ago_core.graph.model import Model
 from ago_core.graph.operators import is_call_tir, main_bindings, variables
@@ -31,6 +31,25 @@ def regroup(model: Model, partition: Partition) -> tvm.IRModule:
     calls = [_emit_group(builder, index, group) for index, group in enumerate(groups)]
     module = _emit_main(builder.get(), model.module["main"], calls, bindings)
     return relax.transform.DeadCodeElimination()(relax.transform.FuseTIR()(module))
+
+
+def regroup_one(model: Model, partition: Partition, index: int) -> tirx.PrimFunc | None:
+    """The PrimFunc of one subgraph, not scheduled; None for a library call, which has none."""
+    group = _group_bindings(model, partition, main_bindings(model.module))[index]
+    if group.is_extern:
+        return None
+    builder = relax.BlockBuilder(_functions_of(model.module, group))
+    call = _emit_group(builder, index, group)
+    with builder.function("main", []):
+        parameters = [relax.Var(f"a{k}", argument.ty) for k, argument in enumerate(call.arguments)]
+        builder.emit_func_output(builder.emit(relax.Call(call.callee, parameters)), parameters)
+    return relax.transform.FuseTIR()(builder.get())[call.callee.name_hint]
+
+
+def _functions_of(module: tvm.IRModule, group: Group) -> tvm.IRModule:
+    """A module of the PrimFuncs that the group calls."""
+    called = {b.value.args[0] for b in group.bindings if is_call_tir(b.value)}
+    return tvm.IRModule({gvar: module[gvar] for gvar in called})
 
 
 @dataclass(frozen=True)

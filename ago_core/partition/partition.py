@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 import networkx as nx
 
+from ago_core.errors import UserError
 from ago_core.graph.opgraph import OpGraph
+
+SCHEMA = 1
 
 
 class InvalidPartition(ValueError):
@@ -45,6 +48,28 @@ class Partition:
     def owner(self) -> dict[int, int]:
         """Operator id → index of its subgraph."""
         return {op: index for index, members in enumerate(self.subgraphs) for op in members}
+
+    def to_json(self) -> dict:
+        subgraphs = [list(members) for members in self.subgraphs]
+        return {"schema": SCHEMA, "model_hash": self.model_hash, "method": self.method, "subgraphs": subgraphs}
+
+
+def partition_from_json(graph: OpGraph, data: object) -> Partition:
+    """Reads and checks what `Partition.to_json` wrote.
+
+    Raises:
+        UserError: it is no partition, of another version, of another model, or not valid for the graph.
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("subgraphs"), list):
+        raise UserError("The file is not a partition: it has no list of subgraphs.")
+    if data.get("schema") != SCHEMA:
+        raise UserError(f"The partition has schema {data.get('schema')!r}; this version reads {SCHEMA}.")
+    if data.get("model_hash") != graph.model_hash:
+        raise UserError(f"The partition was made for another model than {graph.name}, or for other dimensions of it.")
+    try:
+        return make_partition(graph, data["subgraphs"], str(data.get("method", "edited")))
+    except (InvalidPartition, TypeError) as error:
+        raise UserError(f"The partition is not valid for {graph.name}: {error}.") from error
 
 
 def make_partition(graph: OpGraph, groups: Iterable[Iterable[int]], method: str) -> Partition:

@@ -1,0 +1,87 @@
+"""Runs an exported model. Needs only TVM's runtime and numpy.
+
+python run.py                 check the outputs against the recorded ones and measure the latency
+python run.py --json          the same, as JSON
+python run.py INPUTS.npz OUTPUTS.npz    run on inputs by name, write the outputs by name
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm.runtime.vm import VirtualMachine
+
+HERE = Path(__file__).resolve().parent
+
+
+def load(manifest):
+    library = tvm.runtime.load_module(str(HERE / manifest["library"]))
+    return VirtualMachine(library, tvm.cpu())
+
+
+def run(machine, manifest, inputs):
+    """Outputs by name; raises SystemExit with one sentence where an input is missing or has another shape."""
+    for spec in manifest["inputs"]:
+        array = inputs.get(spec["name"])
+        if array is None or list(array.shape) != spec["shape"] or str(array.dtype) != spec["dtype"]:
+            got = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
+            sys.exit(f"Input {spec['name']!r} must be {spec['dtype']} {spec['shape']}, got {got}.")
+    machine.set_input("main", *(tvm.runtime.tensor(inputs[spec["name"]]) for spec in manifest["inputs"]))
+    machine.invoke_stateful("main")
+    result = machine.get_outputs("main")
+    results = [result] if isinstance(result, tvm.runtime.Tensor) else list(result)
+    return {spec["name"]: value.numpy() for spec, value in zip(manifest["outputs"], results)}
+
+
+def check(machine, manifest, runs):
+    """Compares with the recorded outputs and times `runs` inferences."""
+    recorded = np.load(HERE / "check.npz")
+    inputs = {name.removeprefix("in:"): recorded[name] for name in recorded.files if name.startswith("in:")}
+    outputs = run(machine, manifest, inputs)
+    errors = []
+    for name, got in outputs.items():
+        want = recorded[f"out:{name}"].astype("float64")
+        scale = np.abs(want).max(initial=0.0)
+        errors.append(float(np.abs(got - want).max(initial=0.0) / (scale or 1.0)))
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        machine.invoke_stateful("main")
+        times.append((time.perf_counter() - start) * 1e3)
+    return {
+        "max_rel_error": max(errors),
+        "correct": max(errors) <= manifest["tolerance"],
+        "latency_ms": {"median": statistics.median(times), "runs": times},
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inputs", nargs="?", help="npz file with one array for each input")
+    parser.add_argument("outputs", nargs="?", help="npz file to write")
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    manifest = json.loads((HERE / "manifest.json").read_text())
+    machine = load(manifest)
+    if args.inputs:
+        outputs = run(machine, manifest, dict(np.load(args.inputs)))
+        np.savez(args.outputs or "outputs.npz", **outputs)
+        return 0
+    report = check(machine, manifest, args.runs)
+    if args.json:
+        print(json.dumps(report))
+    else:
+        verdict = "matches" if report["correct"] else "DOES NOT match"
+        print(f"{manifest['model']}: {verdict} the recorded outputs (error {report['max_rel_error']:.1e}),")
+        print(f"median latency {report['latency_ms']['median']:.2f} ms over {args.runs} runs")
+    return 0 if report["correct"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

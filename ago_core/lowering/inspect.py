@@ -1,0 +1,16 @@
+"""What a subgraph becomes: the text of its PrimFunc."""
+
+from __future__ import annotations
+
+from ago_core.graph.model import Model
+from ago_core.lowering.regroup import regroup_one
+from ago_core.lowering.schedule import schedule_function
+from ago_core.partition.partition import Partition
+
+
+def prim_func_text(model: Model, partition: Partition, index: int, scheduled: bool) -> str:
+    """TVMScript of the fused function of `partition.subgraphs[index]`, before or after scheduling."""
+    function = regroup_one(model, partition, index)
+    if function is None:
+        return "# A library call: TVM does not see inside, so there is no loop nest."
+    return (schedule_function(function) if scheduled else function).script()
