@@ -13,9 +13,9 @@ from itertools import accumulate
 from visualizers.drawing import Box, Drawing, Point
 
 GUTTER = 34.0
-MARGIN = 16.0
 LANES = 4
-LANE = 5.0
+LANE = 4.0
+MARGIN = LANE * LANES
 MAX_STRIPS = 60
 SCALE_KEPT = 0.97
 
@@ -79,14 +79,14 @@ def fold(edges: tuple[tuple[int, int], ...], sizes: tuple[Point, ...], drawing: 
 
 def _detour(path: tuple[Point, ...], first: _Strip, last: _Strip, lane: int) -> tuple[Point, ...]:
     """An edge's bends from strip to strip; `lane` keeps edges in one gutter apart. `path` has its ends."""
-    foot, head = _crossing(path, first.bottom), _crossing(path, last.top)
+    foot = min(max(_crossing(path, first.bottom), first.x1), first.x2)
+    head = min(max(_crossing(path, last.top), last.x1), last.x2)
     before = [(x + first.shift, y - first.top) for x, y in path[1:-1] if y < first.bottom]
     after = [(x + last.shift, y - last.top) for x, y in path[1:-1] if y > last.top]
-    offset = lane * LANE
-    low = first.bottom - first.top + MARGIN - LANE * LANES + offset
-    high = -MARGIN + offset * (MARGIN - LANE) / (LANE * LANES)
-    gutter = last.x1 + last.shift - GUTTER * 0.7 + offset
-    turns = [(foot + first.shift, low), (gutter, low), (gutter, high), (head + last.shift, high)]
+    below = first.bottom - first.top + LANE * (lane + 1)
+    above = -LANE * (LANES - lane)
+    gutter = last.x1 + last.shift - GUTTER / 2 + LANE * (lane - LANES / 2)
+    turns = [(foot + first.shift, below), (gutter, below), (gutter, above), (head + last.shift, above)]
     return (*before, *turns, *after)
 
 
