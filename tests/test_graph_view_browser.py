@@ -28,7 +28,7 @@ FLAGS = [
 ]
 # cytoscape registers itself on its container, which lies in the component's shadow root.
 CY = """(index) => [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]
-    .map((host) => host.shadowRoot?.querySelector('.canvas')?._cyreg?.cy)[index]"""
+    .map((host) => host.shadowRoot?.querySelector(".canvas")?._cyreg?.cy).filter(Boolean)[index]"""
 
 
 @pytest.fixture(scope="module")

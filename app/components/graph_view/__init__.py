@@ -17,12 +17,17 @@ from visualizers.palette import SUBGRAPH_HUES
 
 _ASSETS = Path(__file__).parent / "assets"
 
-_mount = st.components.v2.component(
-    "ago_graph_view",
-    html=(_ASSETS / "graph_view.html").read_text(encoding="utf-8"),
-    css=(_ASSETS / "graph_view.css").read_text(encoding="utf-8"),
-    js=(_ASSETS / "graph_view.js").read_text(encoding="utf-8"),
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
+
+
+# Streamlit sends a component's data and its whole source again when any of the data changes. What changes with every
+# click is therefore a component of its own, which draws nothing.
+_drawing = st.components.v2.component(
+    "ago_graph_view", html=_asset("graph_view.html"), css=_asset("graph_view.css"), js=_asset("graph_view.js")
 )
+_selected = st.components.v2.component("ago_graph_selected", js=_asset("selected.js"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def graph_view(
 
     Args:
         elements: what `visualizers.elements.elements` returned.
-        revision: names these elements; the browser redraws them when it changes, and only then.
+        revision: names these elements; the browser is sent and draws them anew when it changes.
         key: names this panel among the session's widgets.
         selected: operators to select, whenever this changes. Selecting them here does not call `on_select`.
         height: of the drawing, in pixels; the legend below it takes about 30 more.
@@ -55,22 +60,24 @@ def graph_view(
         on_select: called with the new selection before the rerun that selecting starts, so a page can store it and
             give it to another panel as `selected`.
     """
-    state = st.session_state.get(key)
     data = {
+        "panel": key,
         "elements": elements,
         "revision": revision,
-        "selected": sorted(selected),
-        "sequence": _sequence(state),
         "height": height,
         "label": f"{label}: {describe(elements)}",
         "hues": SUBGRAPH_HUES,
     }
+    message = {"panel": key, "selected": sorted(selected), "sequence": _sequence(st.session_state.get(key))}
 
     def changed() -> None:
         if on_select:
             on_select(_selection(st.session_state[key]))
 
-    return _selection(_mount(key=key, data=data, on_selection_change=changed))
+    with st.container(gap=None):
+        state = _drawing(key=key, data=data, on_selection_change=changed)
+        _selected(key=f"{key}-selected", data=message)
+    return _selection(state)
 
 
 def _sequence(state: Mapping | None) -> int:

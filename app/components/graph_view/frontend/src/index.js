@@ -1,4 +1,4 @@
-// Entry point of the component. Streamlit calls the default export on every rerun whose data changed, and on theme changes;
+// Entry point of the drawing component. Streamlit calls the default export on every rerun whose data changed, and on theme changes;
 // what it returns is called once, when the component leaves the page.
 import { GraphView } from './view.js';
 
@@ -9,7 +9,7 @@ export default function (component) {
   const root = parentElement.querySelector('.graph-view');
   let view = views.get(root);
   if (!view) {
-    view = new GraphView(root, data);
+    view = new GraphView(root, data.panel);
     views.set(root, view);
   }
   view.update(data, (value) => setStateValue('selection', value));

@@ -6,11 +6,12 @@
 const SEND_AFTER_MS = 60;
 
 export class Selection {
-  constructor(cy, sequence, onChange) {
+  constructor(cy, onChange) {
     this.cy = cy;
-    this.sequence = sequence;
     this.onChange = onChange;
+    this.sequence = 0;
     this.given = '[]';
+    this.wanted = [];
     this.silent = false;
     this.subgraph = null;
     this.send = () => {};
@@ -72,6 +73,7 @@ export class Selection {
   /** Called for every operator that changes; sends once when the burst is over. */
   changed(subgraph = null) {
     this.subgraph = subgraph;
+    this.wanted = this.ids();
     this.highlight();
     clearTimeout(this.timer);
     this.pending = true;
@@ -88,19 +90,27 @@ export class Selection {
   /** Applies what Python says is selected. Returns whether anything changed here. */
   receive(selected, sequence) {
     if (this.pending || sequence < this.sequence) return false;
+    this.sequence = sequence;
     const wanted = JSON.stringify(selected);
     const news = wanted !== this.given;
     this.given = wanted;
-    if (!news || wanted === JSON.stringify(this.ids())) return false;
-    const nodes = this.cy.collection(selected.map((id) => this.cy.getElementById(String(id))).filter((n) => n.nonempty()));
-    this.quietly(() => this.cy.batch(() => {
-      this.operators().not(nodes).unselect();
-      nodes.select();
-    }));
+    if (!news || wanted === JSON.stringify(this.wanted)) return false;
+    this.wanted = selected;
     this.subgraph = null;
-    this.highlight();
+    this.restore();
     this.onChange();
     return true;
+  }
+
+  /** Selects in the drawing, as far as it has them, the operators that are to be selected. */
+  restore() {
+    const nodes = this.wanted.map((id) => this.cy.getElementById(String(id))).filter((node) => node.nonempty());
+    const wanted = this.cy.collection(nodes);
+    this.quietly(() => this.cy.batch(() => {
+      this.operators().not(wanted).unselect();
+      wanted.select();
+    }));
+    this.highlight();
   }
 
   /** Marks the edges of selected operators. */

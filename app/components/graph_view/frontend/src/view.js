@@ -8,8 +8,9 @@ import { Selection } from './selection.js';
 import { readTheme, stylesheet } from './style.js';
 
 export class GraphView {
-  constructor(root, data) {
+  constructor(root, panel) {
     this.root = root;
+    this.panel = panel;
     this.find = (name) => root.querySelector(`.${name}`);
     this.revision = null;
     this.themeKey = null;
@@ -23,11 +24,14 @@ export class GraphView {
       maxZoom: 4,
     });
     this.camera = new Camera(this.cy);
-    this.selection = new Selection(this.cy, data.sequence, () => this.announce());
+    this.selection = new Selection(this.cy, () => this.announce());
     this.card = new HoverCard(this.cy, this.find('card'), this.find('stage'));
     this.lasso = new Lasso(this.find('overlay'), (polygon, add) => this.selection.inside(polygon, add), () => this.reflectLasso());
     this.wireToolbar();
     root.addEventListener('keydown', (event) => handleKey(this, event));
+    this.listener = ({ detail }) => this.receive(detail);
+    document.addEventListener('ago-graph-selected', this.listener);
+    this.receive(globalThis.agoGraphSelected?.[panel]);
     this.observer = new ResizeObserver(() => this.camera.resized());
     this.observer.observe(this.find('stage'));
   }
@@ -38,21 +42,23 @@ export class GraphView {
     this.restyle(data);
     if (data.revision !== this.revision) this.load(data);
     this.find('stage').setAttribute('aria-label', data.label);
-    if (this.selection.receive(data.selected, data.sequence)) this.camera.bringIntoSight(this.selection.operators());
+  }
+
+  /** Takes what Python says is selected, sent by `assets/selected.js` whenever it changes. */
+  receive(message) {
+    if (message?.panel !== this.panel) return;
+    if (this.selection.receive(message.selected, message.sequence)) this.camera.bringIntoSight(this.selection.operators());
   }
 
   load(data) {
     const again = this.revision !== null;
     const anchor = again ? this.camera.anchor() : null;
     this.revision = data.revision;
-    this.selection.quietly(() => {
-      const kept = this.selection.operators().map((node) => node.id());
-      this.cy.batch(() => {
-        this.cy.elements().remove();
-        this.cy.add(prepared(data.elements));
-        kept.forEach((id) => this.cy.getElementById(id).select());
-      });
-    });
+    this.selection.quietly(() => this.cy.batch(() => {
+      this.cy.elements().remove();
+      this.cy.add(prepared(data.elements));
+    }));
+    this.selection.restore();
     this.card.hide();
     this.find('empty').hidden = data.elements.length > 0;
     this.camera.reloaded(anchor);
@@ -101,6 +107,7 @@ export class GraphView {
   }
 
   destroy() {
+    document.removeEventListener('ago-graph-selected', this.listener);
     this.observer.disconnect();
     this.selection.destroy();
     this.cy.destroy();
