@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def partition_command(args: argparse.Namespace) -> int:
+    from ago_core.graph.transposes import count_transposes
     from ago_core.partition.metrics import complex_per_subgraph, measure, subgraph_weights
 
     model = _load(args)
@@ -46,6 +47,7 @@ def partition_command(args: argparse.Namespace) -> int:
         "method": partition.method,
         "operators": len(graph),
         "totals": asdict(graph.totals),
+        "transposes": asdict(count_transposes(graph)),
         "subgraphs": [
             {"operators": [graph.operators[op].name for op in members], "complex_operators": count, "weight": weight}
             for members, count, weight in rows

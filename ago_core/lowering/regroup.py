@@ -40,9 +40,9 @@ def regroup_one(model: Model, partition: Partition, index: int) -> tirx.PrimFunc
         return None
     builder = relax.BlockBuilder(_functions_of(model.module, group))
     call = _emit_group(builder, index, group)
-    with builder.function("main", []):
-        parameters = [relax.Var(f"a{k}", argument.ty) for k, argument in enumerate(call.arguments)]
-        builder.emit_func_output(builder.emit(relax.Call(call.callee, parameters)), parameters)
+    parameters = [relax.Var(f"a{k}", argument.ty) for k, argument in enumerate(call.arguments)]
+    with builder.function("main", parameters):
+        builder.emit_func_output(builder.emit(relax.Call(call.callee, parameters)))
     return relax.transform.FuseTIR()(builder.get())[call.callee.name_hint]
 
 

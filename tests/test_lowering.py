@@ -1,0 +1,97 @@
+"""Any valid partition lowers to code that computes what the model computes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ago_core.artifacts.reference import Reference, random_inputs, relative_error
+from ago_core.artifacts.verify import TOLERANCE, verify
+from ago_core.devices.local import host_target
+from ago_core.graph.model import load_model
+from ago_core.lowering.executable import compile_model
+from ago_core.lowering.inspect import prim_func_text
+from ago_core.lowering.regroup import regroup
+from ago_core.lowering.run import Runner
+from ago_core.partition.ago import Clusters, ago_partition
+from ago_core.partition.heuristic import heuristic_partition
+from ago_core.partition.methods import METHODS, partition_by
+from ago_core.partition.metrics import complex_per_subgraph
+from ago_core.partition.partition import make_partition
+from ago_core.partition.weights import operator_weights
+from tests.networks import LIGHT, inverted_residual
+
+
+@pytest.fixture(scope="module")
+def block(tmp_path_factory):
+    return load_model(inverted_residual(tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture(scope="module")
+def block_expected(block):
+    inputs = random_inputs(block.onnx)
+    return inputs, Reference(block.onnx, 1).outputs(inputs)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(random=st.randoms(use_true_random=False))
+def test_any_acyclic_partition_computes_the_model(block, block_expected, random):
+    graph = block.graph
+    clusters = Clusters(graph, operator_weights(graph))
+    for _ in range(random.randrange(len(graph))):
+        pairs = [(a, b) for a in clusters.members for b in clusters.affix_set(a)]
+        if pairs:
+            clusters.merge(*random.choice(pairs))
+    partition = make_partition(graph, clusters.members.values(), "edited")
+    inputs, expected = block_expected
+    outputs = Runner(compile_model(block, partition, host_target()), inputs).outputs()
+    assert len(outputs) == len(expected) == 2
+    assert max(map(relative_error, outputs, expected)) <= TOLERANCE
+
+
+def test_lowering_makes_one_prim_func_for_each_subgraph(block):
+    partition = ago_partition(block.graph)
+    names = {gvar.name_hint for gvar in regroup(block, partition).get_global_vars()}
+    assert names == {"main"} | {f"subgraph_{index}" for index in range(len(partition))}
+
+
+def test_a_partition_of_another_model_is_refused(block):
+    foreign = ago_partition(load_model("squeezenet@56").graph)
+    with pytest.raises(ValueError, match="another model"):
+        regroup(block, foreign)
+
+
+def test_the_heuristic_is_tvms_own(block):
+    partition = heuristic_partition(block)
+    names = [{block.graph.operators[op].kind for op in members} for members in partition.subgraphs]
+    assert {"depthwise_conv2d", "relu"} in names
+    assert max(complex_per_subgraph(block.graph, partition)) == 1
+
+
+def test_text_of_a_subgraph_before_and_after_scheduling(block):
+    partition = ago_partition(block.graph)
+    index = max(range(len(partition)), key=lambda k: len(partition.subgraphs[k]))
+    plain = prim_func_text(block, partition, index, scheduled=False)
+    scheduled = prim_func_text(block, partition, index, scheduled=True)
+    assert "T.parallel" not in plain
+    assert "T.parallel" in scheduled and "T.vectorized" in scheduled
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("spec", ["mobilenet_v2@56", "shufflenet_v2@56", "mobilevit_xs@56", "bert_tiny@32"])
+def test_samples_match_onnx_runtime(spec, method):
+    model = load_model(spec)
+    compiled = compile_model(model, partition_by(model, method), host_target())
+    report, _, _ = verify(compiled, threads=1, runs=1)
+    assert report.correct, report.max_rel_error
+    assert len(report.latency.runs_ms) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", sorted(LIGHT.glob("*.onnx")), ids=lambda path: path.stem)
+def test_light_models_match_onnx_runtime(path, method):
+    model = load_model(path)
+    compiled = compile_model(model, partition_by(model, method), host_target())
+    assert verify(compiled, threads=2, runs=1)[0].correct

@@ -1,0 +1,155 @@
+"""Partitions of random graphs: valid, acyclic, under the threshold, deterministic; refusals say why."""
+
+import itertools
+import json
+import math
+
+import networkx as nx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ago_core.errors import UserError
+from ago_core.graph.opgraph import Loop, Operator, OpGraph, Pattern, Tensor, Totals
+from ago_core.partition.ago import Clusters, ago_partition
+from ago_core.partition.metrics import is_acyclic, jain_index, measure
+from ago_core.partition.partition import InvalidPartition, make_partition, partition_from_json, quotient_graph
+from ago_core.partition.weights import operator_weights, ordered_factorisations
+from tests.graphs import inception_graph, residual_graph
+
+TENSOR = Tensor((1, 8), "float32")
+
+
+@st.composite
+def random_graphs(draw, largest: int = 40) -> OpGraph:
+    size = draw(st.integers(1, largest))
+    edges = [
+        (source, node)
+        for node in range(1, size)
+        for source in sorted(draw(st.sets(st.integers(max(0, node - 6), node - 1), max_size=3)))
+    ]
+    operators = []
+    for node in range(size):
+        extents = draw(st.lists(st.sampled_from([1, 3, 7, 8, 16, 56]), min_size=1, max_size=4))
+        loops = tuple(Loop(f"i{k}", extent, "spatial") for k, extent in enumerate(extents))
+        pattern, extern = draw(st.sampled_from([(Pattern.ELEMENTWISE, False)] * 9 + [(Pattern.OPAQUE, True)]))
+        multiply_adds = 0 if extern else draw(st.sampled_from([0, 0, 100]))
+        operators.append(
+            Operator(node, f"op_{node}", "op", pattern, loops, 1, (TENSOR,), (), (TENSOR,), (), multiply_adds, extern)
+        )
+    results = tuple(sorted(set(range(size)) - {u for u, _ in edges}))
+    return OpGraph("random", "hash", tuple(operators), tuple(edges), results, (("x", TENSOR),), Totals(0, 0, 0, 0))
+
+
+@given(random_graphs(), st.floats(0, 200))
+def test_ago_partition_is_valid_under_the_threshold_and_deterministic(graph, threshold):
+    partition = ago_partition(graph, threshold)
+    weights = operator_weights(graph)
+    assert sorted(op for members in partition.subgraphs for op in members) == list(range(len(graph)))
+    assert is_acyclic(graph, partition)
+    assert nx.is_directed_acyclic_graph(quotient_graph(graph, partition.subgraphs))
+    for members in partition.subgraphs:
+        assert len(members) == 1 or sum(weights[op] for op in members) <= threshold + 1e-9
+        assert len(members) == 1 or not any(graph.operators[op].extern for op in members)
+        assert nx.is_weakly_connected(graph.digraph.subgraph(members))
+    assert ago_partition(graph, threshold) == partition
+
+
+@given(random_graphs(), st.randoms(use_true_random=False))
+def test_stages_stay_longest_paths_and_affix_members_close_no_cycle(graph, random):
+    clusters = Clusters(graph, operator_weights(graph))
+    for _ in range(len(graph)):
+        pairs = [(a, b) for a in clusters.members for b in clusters.affix_set(a)]
+        if not pairs:
+            break
+        clusters.merge(*random.choice(pairs))
+        quotient = nx.DiGraph((u, v) for u, readers in clusters.after.items() for v in readers)
+        quotient.add_nodes_from(clusters.members)
+        assert nx.is_directed_acyclic_graph(quotient)
+        depth = {}
+        for node in nx.topological_sort(quotient):
+            depth[node] = max((depth[p] + 1 for p in quotient.predecessors(node)), default=0)
+        assert depth == clusters.stage
+
+
+@given(random_graphs())
+def test_json_round_trips(graph):
+    partition = ago_partition(graph, 60)
+    assert partition_from_json(graph, json.loads(json.dumps(partition.to_json()))) == partition
+    assert OpGraph.from_json(json.loads(json.dumps(graph.to_json()))) == graph
+
+
+@given(random_graphs(largest=25))
+def test_subgraphs_come_in_an_order_of_calls(graph):
+    partition = ago_partition(graph, 80)
+    owner = partition.owner
+    assert all(owner[u] <= owner[v] for u, v in graph.edges)
+
+
+def test_groups_that_wait_for_each_other_are_refused_with_the_cycle():
+    graph = residual_graph(12)
+    u, v = next((u, v) for u, v in graph.edges if graph.operators[v].kind == "add" and len(graph.predecessors[v]) == 2)
+    w = next(p for p in graph.predecessors[v] if p != u)
+    first, last = min(u, w), v
+    groups = [[first, last]] + [[op.id] for op in graph.operators if op.id not in (first, last)]
+    with pytest.raises(InvalidPartition, match="wait for each other") as caught:
+        make_partition(graph, groups, "edited")
+    assert len(caught.value.cycle) >= 2
+
+
+@pytest.mark.parametrize(
+    ("groups", "sentence"),
+    [
+        ([[0, 1]], "operators are in no subgraph, the first is"),
+        ([[0, 1, 2], [2, 3, 4, 5]], "is in two subgraphs"),
+        ([[0, 1, 2], [3, 4, 5, 6]], "operator 6 does not exist"),
+    ],
+)
+def test_groups_that_do_not_cover_the_graph_are_refused(groups, sentence):
+    with pytest.raises(InvalidPartition, match=sentence):
+        make_partition(residual_graph(6), groups, "edited")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"schema": 99}, "schema 99"),
+        ({"model_hash": "other"}, "another model"),
+        ({"subgraphs": [[0]]}, "not valid for residual"),
+        ({"subgraphs": "none"}, "not a partition"),
+        ({"subgraphs": [["a"]]}, "not valid for residual"),
+    ],
+)
+def test_a_foreign_partition_file_is_refused_in_one_sentence(change, sentence):
+    graph = residual_graph(9)
+    with pytest.raises(UserError, match=sentence):
+        partition_from_json(graph, ago_partition(graph).to_json() | change)
+
+
+def test_order_of_groups_does_not_matter():
+    graph = inception_graph(30)
+    groups = ago_partition(graph).subgraphs
+    assert make_partition(graph, groups[::-1], "ago") == make_partition(graph, groups, "ago")
+
+
+@given(st.integers(1, 60), st.integers(1, 4))
+def test_ordered_factorisations_agree_with_counting(extent, parts):
+    divisors = [d for d in range(1, extent + 1) if extent % d == 0]
+    counted = sum(math.prod(choice) == extent for choice in itertools.product(divisors, repeat=parts))
+    assert ordered_factorisations(extent, parts) == counted
+
+
+def test_metrics_of_one_group_and_of_single_operators():
+    graph = residual_graph(9)
+    whole = measure(graph, make_partition(graph, [range(9)], "edited"))
+    single = measure(graph, make_partition(graph, [[op] for op in range(9)], "edited"))
+    assert (whole.subgraphs, whole.crossing_bytes, whole.fairness) == (1, 0, 1.0)
+    readers = {u for u, _ in graph.edges}
+    assert single.crossing_bytes == sum(graph.operators[op].bytes_written for op in readers)
+    assert single.trivial == sum(not op.is_complex for op in graph.operators)
+    assert whole.complex_operators == single.complex_operators == sum(op.is_complex for op in graph.operators)
+
+
+def test_jain_index_bounds():
+    assert jain_index([3, 3, 3]) == pytest.approx(1)
+    assert jain_index([1, 0, 0, 0]) == pytest.approx(1 / 4)
