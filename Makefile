@@ -1,0 +1,36 @@
+# Everything runs in a virtual environment of the project's own, made on first use. Needs Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: app test test-slow lint format bench-models clean
+
+app: $(READY)  ## the explorer on http://127.0.0.1:8501
+	$(BIN)/streamlit run app/main.py
+
+test: $(READY)  ## everything but the slow tests
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-models: $(READY)  ## every model through the command line
+	$(BIN)/python -m benchmarks.models
+
+clean:
+	rm -rf $(VENV)
+
+$(READY): requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
