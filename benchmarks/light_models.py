@@ -1,7 +1,7 @@
 """ONNX's light models: real network structures whose weights were replaced by one constant to keep the files small.
 
-With equal weights everywhere, many faults (swapped axes, say) do not show in the output. `with_seeded_weights` gives each
-network random ones instead, so that a comparison means something.
+With equal weights everywhere, many faults (swapped axes, say) do not show in the output. `with_seeded_weights` gives
+each network random ones instead, so that a comparison means something.
 """
 
 from __future__ import annotations
