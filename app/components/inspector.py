@@ -1,0 +1,126 @@
+"""What is selected: one operator, several, or a subgraph; and the subgraphs that hold them in each partition."""
+
+from __future__ import annotations
+
+import logging
+
+import streamlit as st
+
+from ago_core.errors import UserError
+from app import state
+from app.components.terms import HELPS
+from app.components.text import facts, plain
+from app.services import describe
+from app.services.models import Loaded, View
+from visualizers.dot import subgraph_dot
+
+logger = logging.getLogger(__name__)
+
+INSIDE, CODE, MEMBERS = "Inside", "Code", "Operators"
+BEFORE, AFTER = "Before scheduling", "After scheduling"
+MAX_DRAWN = 60
+CODE_HEIGHT = 420
+
+
+def inspector(loaded: Loaded) -> None:
+    selected = state.session().selected
+    if not selected.operators:
+        _nothing()
+        return
+    tabs = {state.OPERATORS_TAB: _title(loaded, selected.operators)}
+    for method, view in loaded.views.items():
+        held = describe.holders(view, selected.operators)
+        name = f"S{next(iter(held))}" if len(held) == 1 else f"{len(held)} subgraphs"
+        tabs[method] = f"{view.title}: {name}"
+    st.session_state.setdefault(state.INSPECTOR_TAB, selected.method or state.OPERATORS_TAB)
+    tab = st.segmented_control(
+        "Show", list(tabs), format_func=tabs.get, required=True, key=state.INSPECTOR_TAB, label_visibility="collapsed"
+    )
+    if tab == state.OPERATORS_TAB:
+        _operators(loaded, selected.operators)
+    else:
+        _subgraphs(loaded, loaded.views[tab], selected)
+
+
+def _nothing() -> None:
+    st.info(
+        "Click an operator or the box of a subgraph to see what it computes. Shift and drag selects several, "
+        "and the other panel shows the same operators.",
+        icon=":material/ads_click:",
+    )
+
+
+def _title(loaded: Loaded, operators: tuple[int, ...]) -> str:
+    return loaded.graph.operators[operators[0]].name if len(operators) == 1 else f"{len(operators)} operators"
+
+
+def _operators(loaded: Loaded, operators: tuple[int, ...]) -> None:
+    if len(operators) > 1:
+        facts(describe.selection_rows(loaded.graph, operators), HELPS)
+        _operator_table(loaded, operators)
+        return
+    op = loaded.graph.operators[operators[0]]
+    left, right = st.columns(2)
+    with left:
+        facts(describe.operator_rows(op), HELPS)
+    with right:
+        loops = describe.loop_rows(op)
+        if loops:
+            st.caption("Loops of its main nest, outermost first", help="A spatial loop indexes the output, a reduction loop does not.")
+            st.dataframe(loops, hide_index=True, height="content")
+        else:
+            st.caption("It has no loops.")
+
+
+def _operator_table(loaded: Loaded, operators: tuple[int, ...]) -> None:
+    rows = describe.operator_table(loaded.graph, loaded.views.values(), operators)
+    st.dataframe(rows, hide_index=True, height="content" if len(rows) <= 10 else 380)
+
+
+def _subgraphs(loaded: Loaded, view: View, selected: state.Selected) -> None:
+    """One subgraph of a partition: the only one that holds the selected operators, or one that the user chooses."""
+    held = describe.holders(view, selected.operators)
+    index = next(iter(held))
+    if len(held) > 1:
+        index = st.selectbox(
+            "Subgraph",
+            list(held),
+            format_func=lambda i: f"S{i}: {held[i]} of its {len(view.partition.subgraphs[i])} operators are selected",
+            key=f"holder-{view.method}-{hash(selected.operators)}",
+        )
+    left, right = st.columns([2, 5])
+    with left:
+        facts(describe.subgraph_rows(loaded.graph, view, index), HELPS, width="5.5rem")
+    with right:
+        part = st.segmented_control(
+            "Part", (INSIDE, MEMBERS, CODE), default=INSIDE, required=True, key="part", label_visibility="collapsed"
+        )
+        if part == INSIDE:
+            _inside(loaded, view, index)
+        elif part == MEMBERS:
+            _operator_table(loaded, view.partition.subgraphs[index])
+        else:
+            _code(loaded, view, index)
+
+
+def _inside(loaded: Loaded, view: View, index: int) -> None:
+    members = view.partition.subgraphs[index]
+    if len(members) > MAX_DRAWN:
+        st.caption(f"{len(members)} operators are too many to draw here; the panel above shows them.")
+        return
+    st.graphviz_chart(subgraph_dot(loaded.graph, view.partition, index))
+
+
+def _code(loaded: Loaded, view: View, index: int) -> None:
+    when = st.segmented_control(
+        "Stage", (BEFORE, AFTER), default=BEFORE, required=True, key="stage", label_visibility="collapsed"
+    )
+    try:
+        text = loaded.code(view.method, index, scheduled=when == AFTER)
+    except UserError as error:
+        st.error(plain(str(error)))
+    except Exception as error:
+        logger.exception("no code for subgraph %s", index)
+        st.error(plain(f"TVM could not lower this subgraph ({type(error).__name__}); the server's log has more."))
+    else:
+        st.code(text, language="python", height=CODE_HEIGHT)

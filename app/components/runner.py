@@ -1,0 +1,144 @@
+"""Compile, verify and time the model under each partition, and download what was compiled."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import state
+from app.components.loading import POLL_SECONDS
+from app.components.text import facts, plain
+from app.services.jobs import Job, State
+from app.services.models import METHOD_NAMES, Loaded
+from visualizers import charts
+
+BOTH = "both"
+CHOICES = {BOTH: "Both", **METHOD_NAMES}
+
+
+def runner(loaded: Loaded) -> None:
+    busy = bool(state.active_jobs())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        chosen = st.segmented_control(
+            "Partition", list(CHOICES), format_func=CHOICES.get, default=BOTH, required=True, label_visibility="collapsed"
+        )
+        if st.button("Compile and run", type="primary", icon=":material/play_arrow:", disabled=busy):
+            for method in METHOD_NAMES if chosen == BOTH else (chosen,):
+                state.start("run", method)
+            st.rerun()
+    st.caption(
+        "Every subgraph becomes one function with a default schedule, not tuned. The output is compared with ONNX "
+        "Runtime's on the same random input and threads, then both are timed."
+    )
+    st.fragment(_cards, run_every=POLL_SECONDS if busy else None)(loaded, busy)
+
+
+def _cards(loaded: Loaded, was_busy: bool) -> None:
+    """One card for each method; drawn again and again while something runs."""
+    active = state.active_jobs()
+    if was_busy and not active:
+        st.rerun()
+    for job in active:
+        if job.work.choice != loaded.choice:
+            _progress(job, f"{job.work.choice.name}, {METHOD_NAMES[job.work.method]}")
+    for method, column in zip(METHOD_NAMES, st.columns(len(METHOD_NAMES))):
+        with column.container(border=True, key=f"card-{method}"):
+            _card(loaded, method)
+
+
+def _card(loaded: Loaded, method: str) -> None:
+    st.markdown(f"**{METHOD_NAMES[method]}**, {loaded.views[method].metrics.subgraphs} subgraphs")
+    last, done = state.last_job("run", method), state.last_done("run", method)
+    if last is None:
+        st.caption("Not run yet.")
+    elif last is not done:
+        _status(last)
+    if done:
+        _result(done)
+        _artifact(method)
+
+
+def _status(job: Job) -> None:
+    """A job that has no result: what it is doing, or what became of it."""
+    if job.active:
+        _progress(job, "")
+    elif job.state is State.CANCELLED:
+        st.info(f"Cancelled after {job.progress.seconds:.0f} s.", icon=":material/cancel:")
+    else:
+        st.error(plain(job.error), icon=":material/error:")
+
+
+def _progress(job: Job, name: str) -> None:
+    waiting = job.state is State.WAITING
+    text = "waiting for the other job" if waiting else plain(job.progress.current)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(width="stretch", gap=None):
+            label = f"{plain(name)}: {text}" if name else text
+            st.markdown(f":material/hourglass_top: {label}" + ("" if waiting else f" … **{job.progress.seconds:.0f} s**"))
+        st.button("Cancel", key=f"cancel-{id(job)}", on_click=job.cancel)
+    past = job.progress.steps[:-1]
+    if past:
+        st.caption("Done: " + plain(", ".join(step.text.lower() for step in past)) + ".")
+
+
+def _result(job: Job) -> None:
+    """What was verified and measured."""
+    data = job.result
+    error = f"relative error {data['max_rel_error']:.1e}, tolerance {data['tolerance']:.0e}"
+    if data["correct"]:
+        st.success(f"Output matches ONNX Runtime: {error}.", icon=":material/check_circle:")
+    else:
+        st.error(f"Output does not match ONNX Runtime: {error}.", icon=":material/error:")
+    ours, theirs = data["latency_ms"], data["reference_ms"]
+    for column, name, latency in zip(st.columns(2), ("Compiled here", "ONNX Runtime"), (ours, theirs)):
+        with column:
+            st.metric(name, f"{latency['median']:.3g} ms", help="The median over the runs.")
+            st.caption(f"quartiles {latency['q1']:.3g} to {latency['q3']:.3g} ms, {len(latency['runs'])} runs")
+    st.plotly_chart(
+        charts.latency_runs(ours["runs"], ours["median"]),
+        height=210,
+        config={"displaylogo": False},
+        key=f"runs-{job.work.method}",
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
+    facts(
+        [
+            ("Measured", f"{job.finished_at:%Y-%m-%d %H:%M:%S}"),
+            ("Built in", f"{data['build_seconds']:.1f} s"),
+            ("Threads", str(data["threads"])),
+            ("Machine", data["machine"]),
+            ("Versions", versions),
+        ],
+        width="5.5rem",
+    )
+
+
+def _artifact(method: str) -> None:
+    """Exports on demand, then offers the file."""
+    job = state.last_job("export", method)
+    if job is not None and job.state is State.DONE:
+        _download(job)
+        return
+    if job is not None:
+        _status(job)
+    if job is None or not job.active:
+        st.button(
+            "Prepare the artifact",
+            key=f"export-{method}",
+            icon=":material/package_2:",
+            on_click=state.start,
+            args=("export", method),
+            help="A zip with the compiled library, the partition, a manifest and a run.py that needs TVM's runtime and numpy.",
+        )
+
+
+def _download(job: Job) -> None:
+    size = job.output.stat().st_size
+    st.download_button(
+        f"Download {job.work.file_name} ({size / 1e6:.1f} MB)",
+        data=job.output.read_bytes,
+        file_name=job.work.file_name,
+        mime="application/zip",
+        key=f"download-{job.work.method}",
+        icon=":material/download:",
+        on_click="ignore",
+    )

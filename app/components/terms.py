@@ -1,0 +1,18 @@
+"""What the words mean, for the help beside them."""
+
+SUBGRAPH = "A group of operators that is compiled into one function. Values inside it need not go through memory."
+COMPLEX = "A convolution, a matmul or their like: operators that multiply and add over a reduction."
+WEIGHT = "How hard a subgraph is to tune: bits of its schedule space, the sum over its operators."
+
+HELPS = {
+    "Parameters": "Learned numbers.",
+    "Multiply-adds": "Of all convolutions and matmuls, for one input.",
+    "Activations": "Bytes that all operators write, were each one run by itself.",
+    "Complex": COMPLEX,
+    "TVM pattern": "How the output relates to the inputs, as TVM's fusion pass sees it.",
+    "Work": "Floating-point operations; a multiply-add is two.",
+    "Weight": WEIGHT,
+    "Bytes in": "Read from other subgraphs or the model's input, and parameters.",
+    "Bytes out": "Written for other subgraphs or as the model's output.",
+    "ONNX nodes": "The nodes of the model file that this operator came from.",
+}

@@ -1,0 +1,22 @@
+"""AGO Explorer: `streamlit run app/main.py`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # streamlit puts only this file's folder there
+
+import streamlit as st
+
+from app import state
+from app.components.sidebar import sidebar
+
+st.set_page_config(page_title="AGO Explorer", page_icon=":material/account_tree:", layout="wide")
+pages = [
+    st.Page("pages/explore.py", title="Explore", icon=":material/account_tree:", default=True),
+    st.Page("pages/compare.py", title="Compare", icon=":material/balance:"),
+    st.Page("pages/run.py", title="Run", icon=":material/speed:"),
+]
+page = st.navigation(pages, position="top")
+state.settle()
+sidebar()
+page.run()

@@ -1,0 +1,1 @@
+"""What the app does besides showing: loading, uploads and jobs. Nothing here imports streamlit."""

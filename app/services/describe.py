@@ -1,0 +1,180 @@
+"""Facts about operators and subgraphs as rows of text, for the inspector and the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import mean
+
+from ago_core.graph.opgraph import Operator, OpGraph, Tensor
+from app.services.models import View
+from visualizers.units import flops, nbytes, quantity
+
+Row = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """What a subgraph exchanges with the rest, in bytes: activations in, weights in, results out."""
+
+    activations: int
+    weights: int
+    results: int
+
+
+def boundary(graph: OpGraph, members: Iterable[int]) -> Boundary:
+    """Each tensor counts once, however many members read it; model inputs and outputs count."""
+    inside = set(members)
+    producers = {u for op in inside for u in graph.predecessors[op] if u not in inside}
+    from_model = {tensor for op in inside for tensor in _from_model(graph, graph.operators[op])}
+    written = [op for op in inside if op in graph.results or not inside.issuperset(graph.successors[op])]
+    return Boundary(
+        activations=sum(graph.operators[u].bytes_written for u in producers) + sum(t.nbytes for t in from_model),
+        weights=sum(tensor.nbytes for op in inside for tensor in graph.operators[op].weights),
+        results=sum(graph.operators[op].bytes_written for op in written),
+    )
+
+
+def _from_model(graph: OpGraph, op: Operator) -> list[Tensor]:
+    """Inputs that no producer writes: the graph does not say which of the model's inputs an operator reads."""
+    written = {tensor for u in graph.predecessors[op.id] for tensor in graph.operators[u].outputs}
+    return [tensor for tensor in op.inputs if tensor not in written]
+
+
+def model_rows(graph: OpGraph) -> list[Row]:
+    """Totals and inputs of a model."""
+    totals = graph.totals
+    complex_count = sum(op.is_complex for op in graph.operators)
+    rows = [
+        ("Parameters", quantity(totals.parameters, "")),
+        ("Multiply-adds", quantity(totals.multiply_adds, "")),
+        ("Activations", nbytes(totals.activation_bytes)),
+        ("Operators", f"{len(graph)}, {complex_count} complex"),
+    ]
+    return rows + [("Input", f"{name} {tensor}") for name, tensor in graph.inputs]
+
+
+def operator_rows(op: Operator) -> list[Row]:
+    rows = [
+        ("Kind", op.kind + (" (library call)" if op.extern else "")),
+        ("Complex", "yes" if op.is_complex else "no"),
+        ("TVM pattern", op.pattern.value),
+        ("Work", flops(op.flops)),
+        ("Reads", nbytes(op.bytes_read)),
+        ("Writes", nbytes(op.bytes_written)),
+        ("Inputs", _tensors(op.inputs)),
+        ("Weights", _tensors(op.weights)),
+        ("Outputs", _tensors(op.outputs)),
+        ("ONNX nodes", ", ".join(op.origin) or "none: the importer added it"),
+    ]
+    return [(label, value) for label, value in rows if value]
+
+
+def loop_rows(op: Operator) -> list[dict]:
+    return [{"Loop": loop.name, "Extent": f"{loop.extent:,}", "Kind": loop.kind} for loop in op.loops]
+
+
+def subgraph_rows(graph: OpGraph, view: View, index: int) -> list[Row]:
+    members = view.partition.subgraphs[index]
+    edge = boundary(graph, members)
+    return [
+        ("Operators", str(len(members))),
+        ("Complex", str(view.complex_counts[index])),
+        ("Weight", f"{view.weights[index]:.1f} bits"),
+        ("Work", flops(sum(graph.operators[op].flops for op in members))),
+        ("Bytes in", f"{nbytes(edge.activations)} and {nbytes(edge.weights)} of weights"),
+        ("Bytes out", nbytes(edge.results)),
+    ]
+
+
+def operator_table(graph: OpGraph, views: Iterable[View], members: Iterable[int]) -> list[dict]:
+    """One row for each operator, with the subgraph that holds it in each view."""
+    owners = [(view.title, view.partition.owner) for view in views]
+    return [
+        {
+            "Operator": op.name,
+            "Complex": op.is_complex,
+            "Output": _tensors(op.outputs),
+            "Work": flops(op.flops),
+            "Reads": nbytes(op.bytes_read),
+            "Writes": nbytes(op.bytes_written),
+            **{title: f"S{owner[op.id]}" for title, owner in owners},
+            "ONNX nodes": ", ".join(op.origin),
+        }
+        for op in (graph.operators[i] for i in members)
+    ]
+
+
+def selection_rows(graph: OpGraph, members: tuple[int, ...]) -> list[Row]:
+    """Sums over several operators."""
+    operators = [graph.operators[op] for op in members]
+    kinds = Counter(op.kind for op in operators).most_common()
+    return [
+        ("Operators", str(len(members))),
+        ("Complex", str(sum(op.is_complex for op in operators))),
+        ("Work", flops(sum(op.flops for op in operators))),
+        ("Kinds", ", ".join(f"{count} {kind}" for kind, count in kinds)),
+    ]
+
+
+def holders(view: View, members: Iterable[int]) -> dict[int, int]:
+    """The subgraphs that hold some of the operators: index → how many, in the partition's order."""
+    owner = view.partition.owner
+    return dict(sorted(Counter(owner[op] for op in members).items()))
+
+
+def complex_histogram(view: View) -> str:
+    """How many subgraphs hold how many complex operators, such as "3 × 0, 53 × 1"."""
+    return ", ".join(f"{subgraphs} × {count}" for count, subgraphs in sorted(Counter(view.complex_counts).items()))
+
+
+METRICS: tuple[tuple[str, str, Callable[[View], str]], ...] = (
+    ("Subgraphs", "Groups of operators, each compiled into one function.", lambda v: str(v.metrics.subgraphs)),
+    (
+        "Trivial",
+        "Subgraphs without a convolution or matmul: they only move data, so a call is spent on little.",
+        lambda v: str(v.metrics.trivial),
+    ),
+    (
+        "Complex operators",
+        "Subgraphs × convolutions or matmuls in each. A heuristic allows one; AGO any number.",
+        complex_histogram,
+    ),
+    ("Largest", "Operators in the largest subgraph.", lambda v: str(v.metrics.largest)),
+    ("Mean weight", "Weight: bits of schedule space, how hard a subgraph is to tune.", lambda v: _bits(v.weights)),
+    ("Largest weight", "The hardest subgraph; AGO keeps it under a threshold.", lambda v: f"{max(v.weights):.1f}"),
+    (
+        "Fairness",
+        "Jain's index of the weights: 1 if all subgraphs are equally hard, 1/n if one has it all.",
+        lambda v: f"{v.metrics.fairness:.3f}",
+    ),
+    (
+        "Crossing",
+        "Bytes that one subgraph writes to memory for another to read. Less is better.",
+        lambda v: nbytes(v.metrics.crossing_bytes),
+    ),
+    (
+        "Acyclic",
+        "Whether the subgraphs can be called in some order. They must.",
+        lambda v: "yes" if v.metrics.acyclic else "NO",
+    ),
+)
+"""Label, one line of explanation, and the figure as text, of all that two partitions are compared by."""
+
+
+def metric_table(views: Iterable[View]) -> list[dict[str, str]]:
+    """One row for each of `METRICS`, a column for each view."""
+    views = list(views)
+    return [
+        {"Figure": label, **{view.title: text(view) for view in views}, "What it says": explanation}
+        for label, explanation, text in METRICS
+    ]
+
+
+def _bits(weights: Iterable[float]) -> str:
+    return f"{mean(weights):.1f}"
+
+
+def _tensors(tensors: Iterable[Tensor]) -> str:
+    return ", ".join(str(tensor) for tensor in tensors)

@@ -1,0 +1,202 @@
+"""The session's state: every key that the app keeps in `st.session_state`, behind functions with names.
+
+A model goes through three steps: it is *requested* (a sample at once, an upload after its symbolic dimensions have
+sizes), a worker loads it while the former model stays on the page, and `settle` then makes it the current one or keeps
+the sentence that says why not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import streamlit as st
+
+import sample_models
+from app.services.jobs import Job, State, Work, job_queue
+from app.services.models import DEFAULT_SAMPLE, METHOD_NAMES, Choice, Loaded, model_store
+from app.services.uploads import Upload, store
+from app.services.worker import Task
+
+SIDES = ("left", "right")
+INSPECTOR_TAB = "inspector-tab"
+OPERATORS_TAB = "operators"
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What is selected, in whichever panel.
+
+    Attributes:
+        operators: ids, ascending.
+        method: the partition whose subgraph's box was clicked, or "".
+        subgraph: its index there, or None where operators were selected.
+    """
+
+    operators: tuple[int, ...] = ()
+    method: str = ""
+    subgraph: int | None = None
+
+
+@dataclass
+class Session:
+    """One browser tab.
+
+    Attributes:
+        loaded: the current model.
+        upload: the file behind it, kept from being deleted.
+        loading: the choice and task of a model on its way.
+        draft: an upload on its way, with the task that examines it.
+        error: one sentence about the last choice, or "".
+        selected: in the panels.
+        methods: the partition that the left and the right panel show.
+        jobs: for each kind of work the last job that is done, and the one after it.
+    """
+
+    loaded: Loaded | None = None
+    upload: Upload | None = None
+    loading: tuple[Choice, Task] | None = None
+    draft: tuple[Upload, Task] | None = None
+    error: str = ""
+    selected: Selected = field(default_factory=Selected)
+    methods: dict[str, str] = field(default_factory=lambda: dict(zip(SIDES, METHOD_NAMES)))
+    jobs: dict[Work, list[Job]] = field(default_factory=dict)
+
+
+def session() -> Session:
+    """This tab's state; on the first call the model that the address names is requested."""
+    if "session" not in st.session_state:
+        st.session_state.session = Session()
+        _open_first_model()
+    return st.session_state.session
+
+
+def _open_first_model() -> None:
+    wanted = st.query_params.get("model", DEFAULT_SAMPLE)
+    try:
+        choice = Choice.sample(wanted)
+    except sample_models.UnknownSample as error:
+        session().error = f"The address asks for a model that is not there. {error}"
+        choice = Choice.sample(DEFAULT_SAMPLE)
+    session().loading = (choice, model_store().request(choice))
+
+
+def request_sample(spec: str) -> None:
+    """Loads a sample, such as "squeezenet@56"."""
+    own = session()
+    own.error, own.draft = "", None
+    choice = Choice.sample(spec)
+    own.loading = (choice, model_store().request(choice))
+
+
+def receive_upload(name: str, content: bytes | memoryview) -> None:
+    """Stores an uploaded file and has it examined; `settle` goes on from there."""
+    own = session()
+    own.error, own.loading = "", None
+    upload = store(name, content)
+    own.draft = (upload, model_store().examine(upload.path))
+
+
+def drop_upload() -> None:
+    """Forgets an upload that is not the current model."""
+    own = session()
+    own.error, own.draft = "", None
+
+
+def request_upload(dims: dict[str, int]) -> None:
+    """Loads the upload that was examined, with sizes for its symbolic dimensions."""
+    own = session()
+    own.error = ""
+    upload, _ = own.draft
+    choice = Choice(upload.name, tuple(sorted(dims.items())), upload.sha256, upload.path)
+    own.loading = (choice, model_store().request(choice))
+
+
+def settle() -> None:
+    """Takes over what the worker has finished."""
+    own = session()
+    _settle_draft(own)
+    if own.loading is None or not own.loading[1].done:
+        return
+    choice, task = own.loading
+    own.loading = None
+    if task.error:
+        own.error = task.error
+        return
+    own.loaded, own.selected = task.result, Selected()
+    own.upload = own.draft[0] if own.draft and choice.path else None
+    if not choice.path:
+        st.query_params["model"] = choice.name
+    elif "model" in st.query_params:
+        del st.query_params["model"]
+
+
+def _settle_draft(own: Session) -> None:
+    """An examined upload without symbolic dimensions is loaded at once."""
+    if own.draft is None or not own.draft[1].done:
+        return
+    upload, task = own.draft
+    if task.error:
+        own.error, own.draft = task.error, None
+    elif not task.result and own.loading is None and not _is_current(upload) and not own.error:
+        request_upload({})
+
+
+def _is_current(upload: Upload) -> bool:
+    return session().loaded is not None and session().loaded.choice.path == upload.path
+
+
+def missing_sizes() -> dict[str, list[str]]:
+    """Symbolic dimensions of the upload on its way that wait for the user: symbol → where it is used."""
+    own = session()
+    if own.draft is None or not own.draft[1].done:
+        return {}
+    return own.draft[1].result or {}
+
+
+def busy() -> Task | None:
+    """The task that the page waits for."""
+    own = session()
+    if own.loading:
+        return own.loading[1]
+    return own.draft[1] if own.draft and not own.draft[1].done else None
+
+
+def busy_with() -> str:
+    """The name of the model on its way."""
+    own = session()
+    return own.loading[0].name if own.loading else own.draft[0].name
+
+
+def select(operators: Sequence[int], method: str = "", subgraph: int | None = None) -> None:
+    """Selects operators, or a subgraph with its operators, and turns the inspector to them."""
+    session().selected = Selected(tuple(operators), method if subgraph is not None else "", subgraph)
+    st.session_state[INSPECTOR_TAB] = session().selected.method or OPERATORS_TAB
+
+
+def start(kind: str, method: str) -> Job:
+    """Submits a "run" or "export" of the current model."""
+    own = session()
+    work = Work(kind, own.loaded.choice, method)
+    job = job_queue().submit(work, keep=own.upload)
+    done = last_done(kind, method)
+    own.jobs[work] = [done, job] if done else [job]
+    return job
+
+
+def last_job(kind: str, method: str) -> Job | None:
+    """The last job of this kind for the current model, whatever became of it."""
+    jobs = session().jobs.get(Work(kind, session().loaded.choice, method))
+    return jobs[-1] if jobs else None
+
+
+def last_done(kind: str, method: str) -> Job | None:
+    """The last job of this kind for the current model that has a result."""
+    jobs = session().jobs.get(Work(kind, session().loaded.choice, method), [])
+    return next((job for job in reversed(jobs) if job.state is State.DONE), None)
+
+
+def active_jobs() -> list[Job]:
+    """This session's jobs that wait or run, of all models."""
+    return [jobs[-1] for jobs in session().jobs.values() if jobs[-1].active]
