@@ -8,8 +8,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
-
 
 def inverted_residual(folder: Path, channels: int = 8, size: int = 9, batch: int | str = 1) -> Path:
     """Pointwise → depthwise → pointwise with a skip connection, then a split, a concat and two outputs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,8 @@ from ago_core.partition.methods import METHODS, partition_by
 from ago_core.partition.metrics import complex_per_subgraph
 from ago_core.partition.partition import make_partition
 from ago_core.partition.weights import operator_weights
-from tests.networks import LIGHT, inverted_residual
+from benchmarks.light_models import LIGHT_MODELS, with_seeded_weights
+from tests.networks import inverted_residual
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +90,21 @@ def test_samples_match_onnx_runtime(spec, method):
     assert len(report.latency.runs_ms) >= 3
 
 
+@pytest.mark.parametrize("name", ["light_squeezenet", "light_shufflenet"])
+def test_light_models_match_onnx_runtime(name, tmp_path):
+    assert _verified(next(path for path in LIGHT_MODELS if path.stem == name), "ago", tmp_path).correct
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", sorted(LIGHT.glob("*.onnx")), ids=lambda path: path.stem)
-def test_light_models_match_onnx_runtime(path, method):
-    model = load_model(path)
+@pytest.mark.parametrize("path", LIGHT_MODELS, ids=lambda path: path.stem)
+def test_every_light_model_matches_onnx_runtime(path, method, tmp_path):
+    assert _verified(path, method, tmp_path).correct
+
+
+def _verified(path, method, folder):
+    seeded = folder / path.name
+    onnx.save(with_seeded_weights(path), seeded)
+    model = load_model(seeded)
     compiled = compile_model(model, partition_by(model, method), host_target())
-    assert verify(compiled, threads=2, runs=1)[0].correct
+    return verify(compiled, threads=2, runs=1)[0]
