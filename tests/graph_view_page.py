@@ -11,11 +11,11 @@ import streamlit as st
 
 from ago_core.partition.partition import make_partition
 from app.components.graph_view import Selection, graph_view
-from tests.graphs import block_groups, fused_groups, inception_graph, residual_graph
+from tests.graphs import attention_graph, block_groups, fused_groups, inception_graph, residual_graph
 from visualizers.elements import elements
 from visualizers.layout import layout
 
-NETWORKS = {"residual": residual_graph, "inception": inception_graph}
+NETWORKS = {"residual": residual_graph, "inception": inception_graph, "attention": attention_graph}
 
 
 @st.cache_data

@@ -84,6 +84,22 @@ def inception_graph(size: int) -> OpGraph:
     return builder.graph("inception", size)
 
 
+def attention_graph(size: int) -> OpGraph:
+    """A transformer of exactly `size` operators. Every layer reads one mask: some edges are as long as the model."""
+    builder = _Builder()
+    mask = builder.add("cast", Pattern.ELEMENTWISE)
+    trunk = builder.conv(None, relu=False)
+    while len(builder.operators) < size:
+        query, key, value = (builder.conv(trunk, relu=False) for _ in range(3))
+        scores = builder.add("matmul", Pattern.OUT_ELEMENTWISE_FUSABLE, query, key, complex_op=True)
+        masked = builder.add("add", Pattern.BROADCAST, scores, mask)
+        softmax = builder.add("softmax", Pattern.OUT_ELEMENTWISE_FUSABLE, masked)
+        mixed = builder.add("matmul", Pattern.OUT_ELEMENTWISE_FUSABLE, softmax, value, complex_op=True)
+        attended = builder.add("add", Pattern.BROADCAST, builder.conv(mixed, relu=False), trunk)
+        trunk = builder.add("add", Pattern.BROADCAST, builder.conv(builder.conv(attended), relu=False), attended)
+    return builder.graph("attention", size)
+
+
 def fused_groups(graph: OpGraph) -> list[tuple[int, ...]]:
     """Groups as a heuristic makes them: an operator and the chain of non-complex ones that alone read it.
 

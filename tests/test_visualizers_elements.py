@@ -77,10 +77,10 @@ def test_bends_in_relative_terms_are_those_of_the_route(case):
             assert point == pytest.approx(expected, abs=0.1 + 0.0001 * length)
 
 
-def test_edges_between_strips_are_marked(case):
+def test_edges_that_lead_around_are_marked(case):
     graph, _, drawn, items = case
-    expected = {f"{graph.edges[index][0]}-{graph.edges[index][1]}" for index in drawn.folded}
-    assert {item["data"]["id"] for item in by_class(items, "folded")} == expected
+    expected = {f"{graph.edges[index][0]}-{graph.edges[index][1]}" for index in drawn.detours}
+    assert {item["data"]["id"] for item in by_class(items, "detour")} == expected
 
 
 @pytest.mark.parametrize("network", [residual_graph, inception_graph])

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.partition import Partition, make_partition
-from tests.graphs import block_groups, fused_groups, inception_graph, residual_graph
+from tests.graphs import attention_graph, block_groups, fused_groups, inception_graph, residual_graph
 from visualizers import dot_engine, layered
-from visualizers.dot_engine import simplify
+from visualizers.dot_engine import Effort, edge_spans, simplify
 from visualizers.drawing import Drawing, node_size
 from visualizers.folding import fold
 from visualizers.layout import Layout, layout
 
 needs_dot = pytest.mark.skipif(dot_engine.find_dot() is None, reason="no Graphviz on this machine")
-NETWORKS = st.sampled_from([residual_graph, inception_graph])
+NETWORKS = st.sampled_from([residual_graph, inception_graph, attention_graph])
 ASPECTS = st.sampled_from([0.2, 1.0, 3.0])
 
 
@@ -119,7 +119,7 @@ def test_a_long_chain_is_folded_to_fill_the_panel():
     width, height = folded.bbox[2] - folded.bbox[0], folded.bbox[3] - folded.bbox[1]
     assert 0.7 < width / height < 1.4
     strips = len({round(x) for x, _ in folded.centres})
-    assert len(folded.crossing) == strips - 1
+    assert len(folded.detours) == strips - 1
 
 
 def test_a_wider_panel_gets_a_wider_drawing():
@@ -132,7 +132,7 @@ def test_a_wider_panel_gets_a_wider_drawing():
 def test_an_edge_to_another_strip_goes_around_the_operators():
     edges, sizes, drawing = chain(60)
     folded = fold(edges, sizes, drawing, aspect=1.0)
-    for index in folded.crossing:
+    for index in folded.detours:
         route = folded.routes[index]
         assert len(route) >= 4
         for x, y in route:
@@ -142,7 +142,7 @@ def test_an_edge_to_another_strip_goes_around_the_operators():
 def test_a_chain_that_fits_is_not_folded():
     edges, sizes, drawing = chain(4)
     folded = fold(edges, sizes, drawing, aspect=0.4)
-    assert folded.crossing == ()
+    assert folded.detours == ()
     assert folded.centres == drawing.centres
 
 
@@ -178,7 +178,6 @@ def test_when_graphviz_gives_nothing_the_layered_layout_says_why(tmp_path, monke
     executable = script(tmp_path, text)
     monkeypatch.setattr(dot_engine, "find_dot", lambda: executable)
     monkeypatch.setattr("visualizers.layout.DOT_SECONDS", 0.3)
-    monkeypatch.setattr("visualizers.layout.RETRY_SECONDS", 0.3)
     graph = inception_graph(30)
     partition = partition_of(graph, 0)
     result = layout(graph, partition)
@@ -206,10 +205,31 @@ sys.exit(subprocess.run([{real!r}, *sys.argv[1:]], input=source, text=True).retu
     check(graph, partition, result)
 
 
+@needs_dot
+def test_edges_as_long_as_the_model_neither_stretch_it_nor_lead_upwards():
+    graph = attention_graph(300)
+    partition = partition_of(graph, 0)
+    result = layout(graph, partition)
+    assert result.engine == "dot"
+    assert "had no say" in result.note
+    assert "pwards" not in result.note
+    check(graph, partition, result)
+    area = sum(width * height for _, _, width, height in result.positions)
+    drawn = (result.bbox[2] - result.bbox[0]) * (result.bbox[3] - result.bbox[1])
+    assert drawn < 12 * area
+
+
+def test_the_span_of_an_edge_counts_ranks():
+    graph = residual_graph(9)
+    spans = dict(zip(graph.edges, edge_spans(graph)))
+    assert spans[0, 1] == 1
+    assert spans[2, 8] == 6
+
+
 def test_a_graphviz_that_cannot_be_started_is_an_error_of_its_own():
     graph = residual_graph(3)
     with pytest.raises(dot_engine.DotError, match="could not be started"):
-        dot_engine.draw("/nonexistent/dot", graph, partition_of(graph, 0), ((50.0, 20.0),) * 3, seconds=1)
+        dot_engine.draw("/nonexistent/dot", graph, partition_of(graph, 0), ((50.0, 20.0),) * 3, Effort(), seconds=1)
 
 
 def test_dot_on_the_path_comes_before_the_pip_package(tmp_path, monkeypatch):

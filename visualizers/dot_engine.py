@@ -1,4 +1,8 @@
-"""Draws with Graphviz' `dot`, run as a process with a time limit; subgraphs become clusters, which do not overlap."""
+"""Draws with Graphviz' `dot`, run as a process with a time limit; subgraphs become clusters, which do not overlap.
+
+Edges that span many ranks, such as those of a mask that every layer of a transformer reads, cost `dot` most of its
+time, stretch its drawing, and can turn clusters upside down: `Effort.reach` leaves them out.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sysconfig
+from dataclasses import dataclass
 
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.partition import Partition
@@ -15,6 +20,22 @@ POINTS_PER_INCH = 72.0
 COARSE = "nslimit=0.2; nslimit1=0.2; mclimit=0.1; splines=line;"
 CURVE_STEPS = 6
 STRAIGHT_WITHIN = 2.0
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard `dot` is to try.
+
+    Attributes:
+        reach: edges that span more ranks are left out; None for none.
+        coarse: bound the search for few crossings, and draw every edge straight.
+    """
+
+    reach: int | None = None
+    coarse: bool = False
+
+    def considers(self, span: int) -> bool:
+        return self.reach is None or span <= self.reach
 
 
 class DotError(RuntimeError):
@@ -32,15 +53,16 @@ def draw(
     graph: OpGraph,
     partition: Partition,
     sizes: tuple[Point, ...],
+    effort: Effort,
     seconds: float,
-    coarse: bool = False,
 ) -> Drawing:
-    """Draws within `seconds`. `coarse` bounds the effort for few crossings and draws every edge straight.
+    """Draws within `seconds`; edges that `effort` leaves out have no route.
 
     Raises:
         DotError: it took longer, failed, or wrote something else than a drawing.
     """
-    source = dot_source(graph, partition, sizes, COARSE if coarse else "")
+    edges = tuple(edge for edge, span in zip(graph.edges, edge_spans(graph)) if effort.considers(span))
+    source = _source(edges, partition, sizes, COARSE if effort.coarse else "")
     try:
         result = subprocess.run([executable, "-Tjson0"], input=source, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -51,12 +73,22 @@ def draw(
         lines = result.stderr.strip().splitlines() or ["no message"]
         raise DotError(f"Graphviz failed ({lines[0][:120]})")
     try:
-        return _parse(json.loads(result.stdout), graph, partition, straight=coarse)
+        centres, boxes, routes = _parse(json.loads(result.stdout), partition, len(graph))
     except (ValueError, KeyError) as error:
         raise DotError(f"Graphviz' answer could not be read ({type(error).__name__}: {error})") from None
+    drawn = dict.fromkeys(edges, ()) if effort.coarse else routes
+    return Drawing(centres, boxes, tuple(drawn.get(edge) for edge in graph.edges))
 
 
-def dot_source(graph: OpGraph, partition: Partition, sizes: tuple[Point, ...], attributes: str) -> str:
+def edge_spans(graph: OpGraph) -> list[int]:
+    """For each edge how many ranks it spans, the rank of an operator being the longest path that leads to it."""
+    ranks = [0] * len(graph)
+    for u, v in sorted(graph.edges, key=lambda edge: edge[1]):
+        ranks[v] = max(ranks[v], ranks[u] + 1)
+    return [ranks[v] - ranks[u] for u, v in graph.edges]
+
+
+def _source(edges: tuple[tuple[int, int], ...], partition: Partition, sizes: tuple[Point, ...], attributes: str) -> str:
     """The graph in DOT: operator i is node `oi`, subgraph j of several operators is cluster `cluster_j`."""
     lines = [
         "digraph {",
@@ -66,7 +98,7 @@ def dot_source(graph: OpGraph, partition: Partition, sizes: tuple[Point, ...], a
     for index, members in enumerate(partition.subgraphs):
         nodes = " ".join(_node(op, sizes[op]) for op in members)
         lines.append(_cluster(index, nodes) if len(members) > 1 else nodes)
-    lines += [f"o{u} -> o{v};" for u, v in graph.edges]
+    lines += [f"o{u} -> o{v};" for u, v in edges]
     return "\n".join([*lines, "}"])
 
 
@@ -80,21 +112,23 @@ def _cluster(index: int, nodes: str) -> str:
     return f'subgraph cluster_{index} {{ margin={BOX_PADDING:g}; label=" "; fontsize={BOX_TITLE - 4:g}; {nodes} }}'
 
 
-def _parse(answer: dict, graph: OpGraph, partition: Partition, straight: bool) -> Drawing:
-    """Reads dot's JSON, whose y grows upwards. Raises KeyError or ValueError where it is not as expected."""
+def _parse(
+    answer: dict, partition: Partition, size: int
+) -> tuple[tuple[Point, ...], tuple[Box | None, ...], dict[tuple[int, int], tuple[Point, ...]]]:
+    """Centres of `size` operators, boxes, routes by edge. Raises KeyError or ValueError if something is missing."""
     height = float(answer["bb"].split(",")[3])
     objects = {item["name"]: item for item in answer.get("objects", [])}
     names = {item["_gvid"]: item["name"] for item in answer.get("objects", [])}
-    centres = tuple(_point(objects[f"o{op.id}"]["pos"], height) for op in graph.operators)
+    centres = tuple(_point(objects[f"o{op}"]["pos"], height) for op in range(size))
     boxes = tuple(
         _box(objects[f"cluster_{index}"]["bb"], height) if len(members) > 1 else None
         for index, members in enumerate(partition.subgraphs)
     )
-    if straight:
-        return Drawing(centres, boxes, ((),) * len(graph.edges))
-    curves = {(names[edge["tail"]], names[edge["head"]]): edge["pos"] for edge in answer.get("edges", [])}
-    routes = tuple(_route(curves[f"o{u}", f"o{v}"], height) for u, v in graph.edges)
-    return Drawing(centres, boxes, routes)
+    routes = {
+        (int(names[edge["tail"]][1:]), int(names[edge["head"]][1:])): _route(edge["pos"], height)
+        for edge in answer.get("edges", [])
+    }
+    return centres, boxes, routes
 
 
 def _point(text: str, height: float) -> Point:

@@ -24,12 +24,13 @@ class Drawing:
         centres: centre of each operator, by id.
         boxes: for each subgraph (x1, y1, x2, y2), None for one of a single operator. No box overlaps another one, nor
             an operator that is not its member.
-        routes: for each edge the points where it bends, from producer to consumer; () if it is straight.
+        routes: for each edge the points where it bends, from producer to consumer; () if it is straight, None if the
+            engine left the edge out.
     """
 
     centres: tuple[Point, ...]
     boxes: tuple[Box | None, ...]
-    routes: tuple[tuple[Point, ...], ...]
+    routes: tuple[tuple[Point, ...] | None, ...]
 
 
 def node_label(op: Operator) -> str:

@@ -1,7 +1,7 @@
 """What the graph view shows: OpGraph + Partition + Layout → elements in cytoscape.js' format.
 
 Ids: operator 12 is "12", the box of subgraph 3 is "S3", an edge is "12-13". Classes say what an element is ("op",
-"complex", "extern", "box", "edge", "bent", "folded") and which hue it has ("t0", "t1", ... in `palette.SUBGRAPH_HUES`;
+"complex", "extern", "box", "edge", "bent", "detour") and which hue it has ("t0", "t1", ... in `palette.SUBGRAPH_HUES`;
 without one it is neutral).
 """
 
@@ -16,7 +16,7 @@ from ago_core.partition.partition import Partition, quotient_graph
 from visualizers.drawing import Point, node_label
 from visualizers.layout import Layout
 from visualizers.palette import SUBGRAPH_HUES
-from visualizers.units import flops, nbytes
+from visualizers.units import count, flops, nbytes
 
 CARD_NAMES = 4
 
@@ -33,8 +33,8 @@ def elements(graph: OpGraph, partition: Partition, layout: Layout) -> list[dict]
         for index, members in enumerate(partition.subgraphs)
         if layout.boxes[index]
     ]
-    folded = set(layout.folded)
-    edges = [_edge(edge, layout, index, index in folded) for index, edge in enumerate(graph.edges)]
+    detours = set(layout.detours)
+    edges = [_edge(edge, layout, index, index in detours) for index, edge in enumerate(graph.edges)]
     owner = partition.owner
     operators = [_operator(op, layout, partition, owner[op.id], hues[owner[op.id]]) for op in graph.operators]
     return boxes + edges + operators
@@ -66,10 +66,10 @@ def subgraph_hues(graph: OpGraph, partition: Partition) -> tuple[int | None, ...
 def describe(items: list[dict]) -> str:
     """One sentence that says what `elements` returned, for those who cannot see it."""
     classes = [set(item["classes"].split()) for item in items]
-    count = {name: sum(name in own for own in classes) for name in ("op", "complex", "box", "edge")}
+    total = {name: sum(name in own for own in classes) for name in ("op", "complex", "box", "edge")}
     return (
-        f"{count['op']} operators, {count['complex']} of them complex, and {count['edge']} edges; "
-        f"{count['box']} subgraphs of several operators."
+        f"{count(total['op'], 'operator')}, {total['complex']} of them complex, and {count(total['edge'], 'edge')}; "
+        f"{count(total['box'], 'subgraph')} of several operators."
     )
 
 
@@ -83,7 +83,7 @@ def _operator(op: Operator, layout: Layout, partition: Partition, subgraph: int,
     card = [
         [op.name, ""],
         ["Kind", f"{op.kind} ({op.pattern.value})"],
-        ["Subgraph", f"S{subgraph}, {_count(len(partition.subgraphs[subgraph]), 'operator')}"],
+        ["Subgraph", f"S{subgraph}, {count(len(partition.subgraphs[subgraph]), 'operator')}"],
         ["Reads", _shapes(op.inputs)],
         ["Weights", _shapes(op.weights)],
         ["Writes", _shapes(op.outputs)],
@@ -117,15 +117,15 @@ def _box(graph: OpGraph, index: int, members: tuple[int, ...], box: tuple, hue: 
     }
 
 
-def _edge(edge: tuple[int, int], layout: Layout, index: int, folded: bool) -> dict:
+def _edge(edge: tuple[int, int], layout: Layout, index: int, detour: bool) -> dict:
     u, v = edge
     data = {"id": f"{u}-{v}", "source": str(u), "target": str(v)}
     classes = ["edge"]
     if layout.routes[index]:
         classes.append("bent")
         data |= _segments(layout.positions[u][:2], layout.positions[v][:2], layout.routes[index])
-    if folded:
-        classes.append("folded")
+    if detour:
+        classes.append("detour")
     return {"data": data, "classes": " ".join(classes)}
 
 
@@ -151,7 +151,3 @@ def _names(names: tuple[str, ...]) -> str:
     """The first few names and how many more there are."""
     more = len(names) - CARD_NAMES
     return ", ".join(names[:CARD_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,4 +1,4 @@
-"""The plain layout of last resort: layers by longest path, no search for few crossings, every edge straight.
+"""The plain layout of last resort: layers by longest path, no search for few crossings, only short edges drawn.
 
 Two levels: each subgraph is laid out alone, then the subgraphs, which wait for each other in no cycle, are laid out as
 blocks. So boxes cannot overlap, and time is linear in operators and edges, sorting aside.
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.partition import Partition, quotient_graph
 from visualizers.drawing import BOX_PADDING, BOX_TITLE, NODE_GAP, RANK_GAP, Box, Drawing, Point
+
+STRAIGHT_UP_TO = 120.0
 
 
 def draw(graph: OpGraph, partition: Partition, sizes: tuple[Point, ...]) -> Drawing:
@@ -26,7 +28,8 @@ def draw(graph: OpGraph, partition: Partition, sizes: tuple[Point, ...]) -> Draw
         for op, (x, y) in inner.items():
             centres[op] = (left + x, top + y)
         boxes.append((left, top, left + width, top + height) if len(inner) > 1 else None)
-    return Drawing(tuple(centres), tuple(boxes), ((),) * len(graph.edges))
+    routes = tuple(() if centres[v][1] - centres[u][1] <= STRAIGHT_UP_TO else None for u, v in graph.edges)
+    return Drawing(tuple(centres), tuple(boxes), routes)
 
 
 def _inside(graph: OpGraph, members: tuple[int, ...], sizes: tuple[Point, ...]) -> tuple[dict[int, Point], Point]:

@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.partition import Partition
 from visualizers import dot_engine, layered
+from visualizers.dot_engine import Effort
 from visualizers.drawing import Box, Drawing, Point, node_size
 from visualizers.folding import fold
+from visualizers.units import count
 
-DOT_SECONDS = 10.0
-RETRY_SECONDS = 5.0
+DOT_SECONDS = 5.0
+EFFORTS = (Effort(), Effort(reach=30), Effort(reach=15), Effort(reach=15, coarse=True))
+UPWARD_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Layout:
         positions: for each operator id its centre's x, y, its width and height.
         boxes: for each subgraph (x1, y1, x2, y2), or None for a subgraph of one operator.
         routes: for each edge of `OpGraph.edges` the points where it bends, producer first; () if it is straight.
-        folded: indices of the edges whose ends lie in different strips, ascending.
+        detours: indices of the edges that lead around: into another strip, or too long for the engine; ascending.
         bbox: (x1, y1, x2, y2) of the whole drawing.
         engine: what drew it: "dot", "dot (coarse)" or "layered".
         seconds: how long drawing and folding took.
@@ -38,7 +41,7 @@ class Layout:
     positions: tuple[tuple[float, float, float, float], ...]
     boxes: tuple[Box | None, ...]
     routes: tuple[tuple[Point, ...], ...]
-    folded: tuple[int, ...]
+    detours: tuple[int, ...]
     bbox: Box
     engine: str
     seconds: float
@@ -55,7 +58,7 @@ class Layout:
             positions=tuple(tuple(p) for p in data["positions"]),
             boxes=tuple(box and tuple(box) for box in data["boxes"]),
             routes=tuple(tuple(tuple(point) for point in route) for route in data["routes"]),
-            folded=tuple(data["folded"]),
+            detours=tuple(data["detours"]),
             bbox=tuple(data["bbox"]),
             engine=data["engine"],
             seconds=data["seconds"],
@@ -71,22 +74,48 @@ def layout(graph: OpGraph, partition: Partition, aspect: float = 1.0) -> Layout:
     folded = fold(graph.edges, sizes, drawing, aspect)
     positions = tuple((*point, *size) for point, size in zip(folded.centres, sizes))
     seconds = round(time.perf_counter() - start, 3)
-    return Layout(positions, folded.boxes, folded.routes, folded.crossing, folded.bbox, engine, seconds, note)
+    return Layout(positions, folded.boxes, folded.routes, folded.detours, folded.bbox, engine, seconds, note)
 
 
 def _draw(graph: OpGraph, partition: Partition, sizes: tuple[Point, ...]) -> tuple[Drawing, str, str]:
-    """The drawing, the engine's name and a note. Tries `dot`, then `dot` with less effort, then the layered layout."""
+    """The drawing, the engine's name and a note."""
     executable = dot_engine.find_dot()
     if executable is None:
-        reason = "no Graphviz was found (install graphviz, or the Python package graphviz-pure)"
-        return layered.draw(graph, partition, sizes), "layered", f"Drawn with a simple layout: {reason}."
-    try:
-        return dot_engine.draw(executable, graph, partition, sizes, DOT_SECONDS), "dot", ""
-    except dot_engine.DotError as error:
-        first = str(error)
-    try:
-        drawing = dot_engine.draw(executable, graph, partition, sizes, RETRY_SECONDS, coarse=True)
-        return drawing, "dot (coarse)", f"Drawn with less care for crossings: {first}."
-    except dot_engine.DotError as error:
-        note = f"Drawn with a simple layout: {first}, then with less effort {error}."
-        return layered.draw(graph, partition, sizes), "layered", note
+        failures = ["no Graphviz was found (install graphviz, or the Python package graphviz-pure)"]
+        tries = []
+    else:
+        tries, failures = _try(executable, graph, partition, sizes)
+    if not tries:
+        return layered.draw(graph, partition, sizes), "layered", f"Drawn with a simple layout: {failures[0]}."
+    drawing, effort = min(tries, key=lambda pair: upward(graph, pair[0]))
+    return drawing, "dot (coarse)" if effort.coarse else "dot", _note(graph, drawing, failures)
+
+
+def _try(
+    executable: str, graph: OpGraph, partition: Partition, sizes: tuple[Point, ...]
+) -> tuple[list[tuple[Drawing, Effort]], list[str]]:
+    """Drawings with less and less effort until one has hardly any edge that leads upwards, and why others failed."""
+    tries, failures = [], []
+    for effort in EFFORTS:
+        try:
+            drawing = dot_engine.draw(executable, graph, partition, sizes, effort, DOT_SECONDS)
+        except dot_engine.DotError as error:
+            failures.append(str(error))
+            continue
+        tries.append((drawing, effort))
+        if upward(graph, drawing) <= UPWARD_SHARE * len(graph.edges):
+            break
+    return tries, failures
+
+
+def upward(graph: OpGraph, drawing: Drawing) -> int:
+    """How many edges lead upwards: dot lets them, where clusters have long edges between them."""
+    return sum(drawing.centres[u][1] >= drawing.centres[v][1] for u, v in graph.edges)
+
+
+def _note(graph: OpGraph, drawing: Drawing, failures: list[str]) -> str:
+    left_out, up = drawing.routes.count(None), upward(graph, drawing)
+    notes = [f"Drawn with less care: {failures[0]}." if failures else ""]
+    notes.append(f"{count(left_out, 'long edge')} had no say in where operators are." if left_out else "")
+    notes.append(f"Upwards, against the flow: {count(up, 'edge')}." if up else "")
+    return " ".join(filter(None, notes))

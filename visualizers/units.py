@@ -16,6 +16,11 @@ def quantity(value: float, unit: str, base: int = 1000) -> str:
     return f"{text} {prefixes[power]}{unit}"
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 operator, 2 operators."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def flops(value: float) -> str:
     """Floating-point operations, such as "1.23 GFLOP"."""
     return quantity(value, "FLOP")

@@ -59,7 +59,7 @@ export function stylesheet(theme) {
       width: 1.2, 'line-color': theme.grey, 'target-arrow-color': theme.grey, 'target-arrow-shape': 'triangle', 'arrow-scale': 0.6,
       'curve-style': 'straight', events: 'no', 'z-index': 2, 'z-index-compare': 'manual', 'overlay-opacity': 0 } },
     { selector: '.bent', style: bent },
-    { selector: '.folded', style: { 'line-style': 'dashed', 'line-dash-pattern': [5, 4], 'line-color': theme.faint, 'target-arrow-color': theme.faint, 'z-index': 1 } },
+    { selector: '.detour', style: { 'line-style': 'dashed', 'line-dash-pattern': [5, 4], 'line-color': theme.faint, 'target-arrow-color': theme.faint, 'z-index': 1 } },
     { selector: '.touched', style: { width: 2.4, 'line-color': theme.text, 'target-arrow-color': theme.text } },
     { selector: '.op:selected', style: {
       'background-color': theme.text, color: theme.background, 'border-color': theme.primary, 'border-width': 3, 'z-index': 5 } },
