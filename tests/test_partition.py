@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ago_core.errors import UserError
 from ago_core.graph.opgraph import Loop, Operator, OpGraph, Pattern, Tensor, Totals
-from ago_core.partition.ago import Clusters, ago_partition
+from ago_core.partition.ago import ago_partition
+from ago_core.partition.clusters import Clusters
 from ago_core.partition.metrics import is_acyclic, jain_index, measure
 from ago_core.partition.partition import InvalidPartition, make_partition, partition_from_json, quotient_graph
 from ago_core.partition.weights import operator_weights, ordered_factorisations
@@ -55,21 +56,46 @@ def test_ago_partition_is_valid_under_the_threshold_and_deterministic(graph, thr
     assert ago_partition(graph, threshold) == partition
 
 
-@given(random_graphs(), st.randoms(use_true_random=False))
-def test_stages_stay_longest_paths_and_affix_members_close_no_cycle(graph, random):
+@given(random_graphs(), st.randoms(use_true_random=False), st.booleans())
+def test_merges_that_are_allowed_close_no_cycle_and_keep_the_labelling(graph, random, exact):
     clusters = Clusters(graph, operator_weights(graph))
     for _ in range(len(graph)):
-        pairs = [(a, b) for a in clusters.members for b in clusters.affix_set(a)]
-        if not pairs:
+        pairs = [(a, b) for a in clusters.members for b in clusters.neighbours(a) if a not in clusters.sealed]
+        legal = [pair for pair in pairs if clusters.detour(*pair) is None]
+        by_stages = [pair for pair in pairs if clusters.stages_allow(*pair)]
+        assert set(by_stages) <= set(legal) == {pair for pair in pairs if _brute_force_legal(graph, clusters, pair)}
+        choice = legal if exact else by_stages
+        if not choice:
             break
-        clusters.merge(*random.choice(pairs))
-        quotient = nx.DiGraph((u, v) for u, readers in clusters.after.items() for v in readers)
-        quotient.add_nodes_from(clusters.members)
-        assert nx.is_directed_acyclic_graph(quotient)
-        depth = {}
-        for node in nx.topological_sort(quotient):
-            depth[node] = max((depth[p] + 1 for p in quotient.predecessors(node)), default=0)
-        assert depth == clusters.stage
+        clusters.merge(*random.choice(choice))
+        _check_quotient(graph, clusters)
+
+
+def _check_quotient(graph, clusters):
+    edges = {(clusters.of(u), clusters.of(v)) for u, v in graph.edges if clusters.of(u) != clusters.of(v)}
+    assert edges == {(u, v) for u, readers in clusters.after.items() for v in readers}
+    assert edges == {(u, v) for v, sources in clusters.before.items() for u in sources}
+    assert all(clusters.stage[u] < clusters.stage[v] for u, v in edges)
+    assert sorted(op for members in clusters.members.values() for op in members) == list(range(len(graph)))
+    assert all(clusters.of(op) == name for name, members in clusters.members.items() for op in members)
+
+
+def _brute_force_legal(graph, clusters, pair):
+    merged = {name: min(pair) if name in pair else name for name in clusters.members}
+    edges = {(merged[clusters.of(u)], merged[clusters.of(v)]) for u, v in graph.edges}
+    return nx.is_directed_acyclic_graph(nx.DiGraph((u, v) for u, v in edges if u != v))
+
+
+@given(random_graphs())
+def test_savings_add_up_over_edges(graph):
+    savings = {edge: 7 * k + 1 for k, edge in enumerate(graph.edges)}
+    clusters = Clusters(graph, operator_weights(graph), savings)
+    while pairs := [(a, b) for a in clusters.members for b in clusters.neighbours(a) if clusters.stages_allow(a, b)]:
+        clusters.merge(*pairs[0])
+        for u, readers in clusters.after.items():
+            for v, saving in readers.items():
+                crossing = [e for e in graph.edges if clusters.of(e[0]) == u and clusters.of(e[1]) == v]
+                assert saving == sum(savings[e] for e in crossing)
 
 
 @given(random_graphs())
