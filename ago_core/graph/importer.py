@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
+import tvm
 from tvm import relax
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from ago_core.errors import UserError
-from ago_core.graph.onnx_graph import OnnxGraph, attributes
+from ago_core.graph.onnx_graph import OnnxGraph, attributes, is_default
+from ago_core.graph.refusals import element_type, refusal
 from ago_core.graph.views import Shape, View
 
 
@@ -44,6 +46,10 @@ class Value:
     def is_constant(self) -> bool:
         return isinstance(self.data, np.ndarray)
 
+    @property
+    def dtype(self) -> str:
+        return str(self.data.dtype if self.is_constant else self.data.ty.dtype)
+
     @classmethod
     def constant(cls, array: np.ndarray) -> Value:
         return cls(array, View.of(array.shape))
@@ -65,11 +71,14 @@ class Importer:
         self.values: dict[str, Value] = {name: Value.constant(array) for name, array in graph.constants.items()}
         self.origin: dict[str, tuple[str, ...]] = {}
         self._converters = onnx_frontend._get_convert_map()
+        self._read = graph.uses()
         self._node_origin: tuple[str, ...] = ()
         self._in_memory: dict[tuple[str, View], relax.Expr] = {}
 
     def run(self):
         """The Relax module, one dataflow block in `main`, its parameters the model's inputs."""
+        for name, array in self.graph.constants.items():
+            _check_element_type(name, array.dtype)
         parameters = [self._parameter(name) for name in self.graph.inputs]
         with self.builder.function("main", params=parameters):
             with self.builder.dataflow():
@@ -77,7 +86,7 @@ class Importer:
                     self._convert(node)
                 results = [self.logical(self.values[name]) for name in self.graph.outputs]
                 output = self.builder.emit_output(results[0] if len(results) == 1 else relax.Tuple(results))
-                self.origin[output.name] = self.origin.get(results[0].name, ())
+                self.origin[output.name] = self.origin.get(getattr(results[0], "name", ""), ())
             self.builder.emit_func_output(output)
         return self.builder.get()
 
@@ -103,7 +112,7 @@ class Importer:
         """The tensor in memory, transposed by `axes` against ONNX's order: (0, 2, 3, 1) asks for NHWC."""
         view = value.view.transpose(axes)
         if value.is_constant:
-            return relax.const(np.ascontiguousarray(_execute(view, value.data)))
+            return constant(_execute(view, value.data))
         key = (value.data.name, view)
         if key not in self._in_memory:
             self._in_memory[key] = self._realise(value.data, view, value.trail)
@@ -129,6 +138,8 @@ class Importer:
         parser = onnx_frontend.ONNXGraphImporter._parse_attr
         attrs = parser(None, node.attribute) | (changed or {})
         attrs["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
+        if node.op_type not in self._converters:
+            raise ValueError("TVM has no converter for it")
         convert = self._converters[node.op_type].get_converter(self.graph.opset)
         expr = convert(self.builder, onnx_frontend.onnx_input(inputs), attrs, [{}, {}])
         return self.builder.normalize(expr) if isinstance(expr, relax.Expr) else expr
@@ -137,8 +148,9 @@ class Importer:
         if name not in self.graph.shapes:
             raise UserError(f"The model's input {name!r} has no static shape.")
         shape, kind = self.graph.shapes[name]
-        dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind))
-        var = relax.Var(identifier(name, self.graph.inputs.index(name)), relax.TensorType(shape, dtype))
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
+        _check_element_type(name, dtype)
+        var = relax.Var(identifier(name, self.graph.inputs.index(name)), relax.TensorType(shape, str(dtype)))
         self.values[name] = Value(var, View.of(shape))
         return var
 
@@ -147,18 +159,37 @@ class Importer:
 
         self._node_origin = self.graph.origin[node.name]
         inputs = [self.values[name] if name else None for name in node.input]
-        rule = RULES.get(node.op_type)
+        rule = RULES.get(node.op_type) if is_default(node) else None
+        reason = refusal(self.graph, node) if is_default(node) else None
+        if reason:
+            raise _cannot(node, reason)
         try:
             outputs = rule(self, node, inputs, attributes(node)) if rule else None
             if outputs is None:
                 outputs = self._by_tvm(node, inputs)
+            self._check_outputs(node, outputs)
         except UserError:
             raise
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            message = f"The operator {node.op_type} at node {node.name!r} cannot be imported: {reason}"
-            raise UserError(message) from error
+            raise _cannot(node, _reason(error)) from error
         self.values.update(zip(node.output, (_inheriting(value, inputs) for value in outputs)))
+
+    def _check_outputs(self, node: onnx.NodeProto, outputs: list[Value]) -> None:
+        """What others read of the node must be there, and have the shape and type that ONNX infers."""
+        for index, name in enumerate(node.output):
+            if not name or not self._read[name]:
+                continue
+            if index >= len(outputs):
+                raise _cannot(node, f"its output number {index + 1} is not supported")
+            shape, kind = self.graph.shapes.get(name, (None, None))
+            if shape is None or not is_default(node):
+                _check_element_type(name, outputs[index].dtype)
+                continue
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
+            _check_element_type(name, dtype)
+            if (outputs[index].shape, outputs[index].dtype) != (shape, str(dtype)):
+                made = f"{outputs[index].dtype} {list(outputs[index].shape)}"
+                raise _cannot(node, f"TVM makes {name!r} {made}, and by ONNX it is {dtype} {list(shape)}")
 
     def _by_tvm(self, node: onnx.NodeProto, inputs: list[Value | None]) -> list[Value]:
         expr = self.tvm_converter(node, [None if value is None else self.logical(value) for value in inputs])
@@ -197,7 +228,26 @@ def import_onnx(graph: OnnxGraph):
         UserError: an operator is not supported in the form it has, or a shape is not static.
     """
     importer = Importer(graph)
-    return importer.run(), importer.origin
+    module = importer.run()
+    with tvm.target.Target("llvm"):  # sorts and scans have no legalisation: this pass stands in for it
+        return relax.backend.DispatchSortScan()(module), importer.origin
+
+
+def _cannot(node: onnx.NodeProto, reason: str) -> UserError:
+    return UserError(f"The operator {node.op_type} at node {node.name!r} cannot be imported: {reason}.")
+
+
+def _check_element_type(name: str, dtype) -> None:
+    sentence = element_type(name, dtype)
+    if sentence:
+        raise UserError(sentence)
+
+
+def _reason(error: Exception) -> str:
+    """The error's message on one line; TVM prints expressions in it over many, with remarks."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith("#"))
+    return text[:300].rstrip(". ") or type(error).__name__
 
 
 def _inheriting(value: Value, inputs: list[Value | None]) -> Value:
@@ -206,6 +256,11 @@ def _inheriting(value: Value, inputs: list[Value | None]) -> Value:
         return value
     trail = (name for source in inputs if source is not None for name in source.trail)
     return replace(value, trail=tuple(dict.fromkeys(trail)))
+
+
+def constant(array: np.ndarray) -> relax.Expr:
+    """The array with its own element type, which `relax.const` alone would narrow from 64 to 32 bits."""
+    return relax.const(np.ascontiguousarray(array).reshape(array.shape), str(array.dtype))
 
 
 def static_shape(expr: relax.Expr) -> Shape:

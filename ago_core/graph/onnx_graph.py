@@ -75,6 +75,19 @@ def attributes(node: onnx.NodeProto) -> dict:
     return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
+def is_default(node: onnx.NodeProto) -> bool:
+    """Whether the node's operator is ONNX's own; other domains may mean something else by the same name."""
+    return node.domain in ("", "ai.onnx")
+
+
+def is_training(graph: OnnxGraph, node: onnx.NodeProto) -> bool:
+    """Whether the node asks for training: a Dropout that drops, a BatchNormalization that takes statistics."""
+    if node.op_type == "BatchNormalization":
+        return bool(attributes(node).get("training_mode", 0))
+    flag = node.input[2] if node.op_type == "Dropout" and len(node.input) > 2 else ""
+    return bool(flag) and bool(np.any(graph.constants.get(flag, True)))
+
+
 def _named(nodes) -> list[onnx.NodeProto]:
     """Copies with unique names: a node without one is called after its operator and place, such as Relu_17."""
     copies, taken = [], set()

@@ -39,11 +39,15 @@ class Extracted:
 
 @dataclass(frozen=True)
 class Nest:
-    """What one PrimFunc does: its main loop nest, and the FLOPs and multiply-adds of all its blocks."""
+    """What one PrimFunc does: its main loop nest, and the FLOPs and multiply-adds of all its blocks.
+
+    `opaque`: it has a block that does not say what it reads and writes (sort, scan, scatter), so it cannot be fused.
+    """
 
     loops: tuple[Loop, ...]
     flops: int
     multiply_adds: int
+    opaque: bool = False
 
 
 def extract_operators(module: tvm.IRModule, origin: dict[str, tuple[str, ...]]) -> Extracted:
@@ -130,7 +134,7 @@ def _operator(module, index: int, binding, origin, nests: dict, counts: Counter)
         outputs=outputs,
         origin=origin,
         multiply_adds=nest.multiply_adds,
-        extern=not is_call_tir(call),
+        extern=not is_call_tir(call) or nest.opaque,
     )
 
 
@@ -166,13 +170,20 @@ def _kind(name: str, inputs: tuple[Tensor, ...], weights: tuple[Tensor, ...]) ->
 
 def describe(func: tirx.PrimFunc) -> Nest:
     """The loop nest of the block with the most iterations of work, and the FLOPs of the whole function."""
-    blocks = [block for block in sblocks(func.body) if block.iter_vars]
+    found = sblocks(func.body)
+    opaque = any(_is_opaque(block) for block in found)
+    blocks = [block for block in found if block.iter_vars]
     if not blocks:
-        return Nest((), 0, 0)
+        return Nest((), 0, 0, opaque)
     main = max(blocks, key=lambda block: _iterations(block) * (2 if _is_reduction(block) else 1))
     loops = tuple(_loop(axis) for axis in main.iter_vars)
     multiply_adds = sum(_iterations(block) for block in blocks if _is_product_sum(block))
-    return Nest(loops, _flops(func), multiply_adds)
+    return Nest(loops, _flops(func), multiply_adds, opaque)
+
+
+def _is_opaque(block: s_tir.SBlock) -> bool:
+    """A block, with none inside, that says nothing of what it reads and writes."""
+    return not (block.iter_vars or block.reads or block.writes or sblocks(block.body))
 
 
 def _loop(axis: tirx.IterVar) -> Loop:

@@ -12,11 +12,13 @@ from functools import reduce
 import numpy as np
 from tvm import relax, topi
 
-from ago_core.graph.importer import Importer, Value
+from ago_core.graph.importer import Importer, Value, constant
+from ago_core.graph.resampling import make_taps, resize_te
 from ago_core.graph.views import Shape
 
 NHWC: Shape = (0, 2, 3, 1)
 HWIO: Shape = (2, 3, 1, 0)
+INJECTIVE = 2  # of TVM's OpPatternKind (include/tvm/relax/op_attr_types.h)
 
 
 # Views: no work, only another way to see the same memory.
@@ -48,7 +50,8 @@ def depth_to_space(imp: Importer, node, inputs, attrs):
 def space_to_depth(imp: Importer, node, inputs, attrs):
     n, c, h, w = inputs[0].shape
     b = attrs["blocksize"]
-    value = imp.transpose(imp.reshape(inputs[0], (n, c, h // b, b, w // b, b)), (0, 3, 5, 1, 2, 4))
+    axes = (0, 3, 5, 1, 2, 4) if attrs.get("mode", b"DCR") == b"DCR" else (0, 1, 3, 5, 2, 4)
+    value = imp.transpose(imp.reshape(inputs[0], (n, c, h // b, b, w // b, b)), axes)
     return [imp.reshape(value, (n, c * b * b, h // b, w // b))]
 
 
@@ -74,11 +77,20 @@ def clip(imp: Importer, node, inputs, attrs):
         bounds[k] = None if array is None else array.item()
     low, high = bounds
     source = inputs[0]
-    if source.is_constant or low is None or high is None or math.isnan(low) or math.isnan(high):
+    if source.is_constant or low is None or high is None or not low <= high:
         return None
     if not str(source.data.ty.dtype).startswith("float"):
         return None
     return [_like(imp, source, relax.op.clip(source.data, float(low), float(high)))]
+
+
+def is_inf(imp: Importer, node, inputs, attrs):
+    """TVM's converter does not ask for the sign."""
+    signs = {attrs.get("detect_positive", 1) and np.inf, attrs.get("detect_negative", 1) and -np.inf} - {0}
+    source = inputs[0]
+    if len(signs) != 1 or source.is_constant:
+        return None if len(signs) == 2 else [Value.constant(np.zeros(source.shape, bool))]
+    return [_like(imp, source, relax.op.equal(source.data, relax.const(signs.pop(), source.dtype)))]
 
 
 def nary(imp: Importer, node, inputs, attrs):
@@ -154,6 +166,26 @@ def conv(imp: Importer, node, inputs, attrs):
     return [imp.result(out, NHWC)]
 
 
+def conv_transpose(imp: Importer, node, inputs, attrs):
+    """TVM's converter ignores output_shape: the padding that it stands for is computed here (ConvTranspose-11)."""
+    wanted, spatial = attrs.get("output_shape"), len(inputs[0].shape) - 2
+    if wanted is None:
+        return None
+    begin, end = [], []
+    for axis in range(spatial):
+        size, kernel = inputs[0].shape[2 + axis], inputs[1].shape[2 + axis]
+        stride, dilation = attrs.get("strides", [1] * spatial)[axis], attrs.get("dilations", [1] * spatial)[axis]
+        extra = attrs.get("output_padding", [0] * spatial)[axis]
+        total = stride * (size - 1) + extra + (kernel - 1) * dilation + 1 - wanted[-spatial:][axis]
+        if total < 0:
+            raise ValueError(f"the output size {wanted[-spatial:][axis]} is larger than the kernel reaches")
+        upper = attrs.get("auto_pad", b"NOTSET") == b"SAME_UPPER"
+        begin.append(total // 2 if upper else total - total // 2)
+        end.append(total - begin[-1])
+    data = [None if value is None else imp.logical(value) for value in inputs]
+    return [imp.result(imp.tvm_converter(node, data, {"pads": begin + end, "auto_pad": b"NOTSET"}))]
+
+
 def pool(operator):
     def rule(imp: Importer, node, inputs, attrs):
         if len(inputs[0].shape) != 4 or len([name for name in node.output if name]) != 1:
@@ -197,8 +229,8 @@ def gemm(imp: Importer, node, inputs, attrs):
     if not b.is_constant or attrs.get("transA", 0) or (c is not None and not c.is_constant):
         return None
     weight = imp.array(b).T if attrs.get("transB", 0) else imp.array(b)
-    out = imp.emit(relax.op.matmul(imp.logical(a), _constant(weight, attrs.get("alpha", 1.0))))
-    return [imp.result(out if c is None else relax.op.add(out, _constant(imp.array(c), attrs.get("beta", 1.0))))]
+    out = imp.emit(relax.op.matmul(imp.logical(a), _scaled(weight, attrs.get("alpha", 1.0))))
+    return [imp.result(out if c is None else relax.op.add(out, _scaled(imp.array(c), attrs.get("beta", 1.0))))]
 
 
 def gather(imp: Importer, node, inputs, attrs):
@@ -207,7 +239,10 @@ def gather(imp: Importer, node, inputs, attrs):
     axis = attrs.get("axis", 0) % len(data.shape)
     extent = data.shape[axis]
     if indices.is_constant:
-        index = relax.const(imp.array(indices) % extent)
+        given = imp.array(indices)
+        if given.size and not -extent <= given.min() <= given.max() < extent:
+            raise ValueError(f"its indices go from {given.min()} to {given.max()} on an axis of {extent}")
+        index = constant(given % extent)
     else:
         given = imp.logical(indices)
         dtype = str(given.ty.dtype)
@@ -217,8 +252,8 @@ def gather(imp: Importer, node, inputs, attrs):
     return [imp.result(relax.op.take(imp.logical(data), index, axis, "clip"))]
 
 
-def _constant(array: np.ndarray, factor: float) -> relax.Expr:
-    return relax.const(np.ascontiguousarray(array if factor == 1 else (array * factor).astype(array.dtype)))
+def _scaled(array: np.ndarray, factor: float) -> relax.Expr:
+    return constant(array if factor == 1 else (array * factor).astype(array.dtype))
 
 
 def local_response_norm(imp: Importer, node, inputs, attrs):
@@ -230,28 +265,48 @@ def local_response_norm(imp: Importer, node, inputs, attrs):
 
 
 def resize(imp: Importer, node, inputs, attrs):
-    """TVM's converter reads the attributes; the call it makes is repeated in NHWC."""
-    if len(inputs[0].shape) != 4 or inputs[0].is_constant:
+    """Resize, and Upsample before it, on any axes; images in NHWC."""
+    source, after = inputs[0], imp.graph.shapes[node.output[0]][0]
+    rank, before = len(source.shape), source.shape
+    if attrs.get("mode", b"nearest") != b"nearest" and not source.dtype.startswith("float"):
         return None
-    stand_in = relax.Var("x", relax.TensorType(inputs[0].shape, inputs[0].data.ty.dtype))
-    call = imp.tvm_converter(node, [stand_in, *(None if v is None else imp.logical(v) for v in inputs[1:])])
-    if not isinstance(call, relax.Call) or getattr(call.op, "name", "") != "relax.image.resize2d":
-        return None
-    a = call.attrs
-    out = relax.op.image.resize2d(
-        imp.stored(inputs[0], NHWC),
-        call.args[1],
-        [float(r) for r in a.roi],
-        "NHWC",
-        a.method,
-        a.coordinate_transformation_mode,
-        a.rounding_method,
-        a.cubic_alpha,
-        a.cubic_exclude,
-        a.extrapolation_value,
-        a.out_dtype or None,
-    )
-    return [imp.result(out, NHWC)]
+    scales = _resize_scales(imp, inputs, attrs, after)
+    if imp.graph.opset < 11:
+        modes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "simple"}
+    else:
+        modes = {
+            "coordinate_transformation_mode": attrs.get("coordinate_transformation_mode", b"half_pixel").decode(),
+            "nearest_mode": attrs.get("nearest_mode", b"round_prefer_floor").decode(),
+        }
+    stored = NHWC if rank == 4 else common_storage([source])
+    axes = [axis for axis in range(rank) if (before[axis], scales[axis]) != (after[axis], 1)]
+    taps = [make_taps(before[axis], after[axis], scales[axis], attrs | modes) for axis in axes]
+    tables = []
+    for t in taps:
+        tables += [] if t.repeats else [constant(t.index)]
+        tables += [constant(t.weight.astype(source.dtype))] if t.count > 1 else []
+    computation = resize_te([stored.index(axis) for axis in axes], taps)
+    call = imp.builder.call_te(computation, imp.stored(source, stored), *tables)
+    function = imp.builder.get()[call.args[0]].with_attr("op_pattern", INJECTIVE)  # TVM takes look-ups for opaque
+    imp.builder.update_func(call.args[0], function)
+    return [imp.result(call, stored)]
+
+
+def _resize_scales(imp: Importer, inputs, attrs, after: Shape) -> list[float]:
+    """ONNX's factor for each axis: given, or from the sizes."""
+    before = inputs[0].shape
+    axes = [int(axis) % len(before) for axis in attrs.get("axes", range(len(before)))]
+    given = inputs[1] if imp.graph.opset < 11 and len(inputs) > 1 else inputs[2] if len(inputs) > 2 else None
+    scales = attrs.get("scales") if given is None else imp.array(given)
+    factors = [b / a for a, b in zip(before, after)]
+    if scales is not None and len(scales):
+        for axis, scale in zip(axes, scales):
+            factors[axis] = float(scale)
+    elif attrs.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":
+        limit = min if attrs["keep_aspect_ratio_policy"] == b"not_larger" else max
+        factor = limit(int(size) / before[axis] for axis, size in zip(axes, imp.array(inputs[3])))
+        factors = [factor if axis in axes else 1.0 for axis in range(len(before))]
+    return factors
 
 
 # Operators along axes: done in the layout that is there, with the axes renamed.
@@ -343,7 +398,7 @@ def global_pool(operator):
 
 UNARY = {
     *("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu", "Cos", "Cosh"),
-    *("Elu", "Erf", "Exp", "FastGelu", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu"),
+    *("Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsNaN", "LeakyRelu"),
     *("Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh"),
     *("Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu"),
 }
@@ -373,6 +428,9 @@ RULES = (
         "GlobalMaxPool": global_pool(relax.op.max),
         "LRN": local_response_norm,
         "Resize": resize,
+        "Upsample": resize,
+        "IsInf": is_inf,
+        "ConvTranspose": conv_transpose,
         "Concat": concat,
         "Softmax": softmax,
         "Split": split,

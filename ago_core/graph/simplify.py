@@ -6,18 +6,29 @@ cores); numpy does it in a moment, and here each rewrite keeps the trail to the 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from ago_core.graph.onnx_graph import OnnxGraph, attributes
+from ago_core.errors import UserError
+from ago_core.graph.onnx_graph import OnnxGraph, attributes, is_default, is_training
 
 NOT_CONSTANT = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 MAX_FOLDED_BYTES = 1 << 30
+SMALL = 1024  # elements; shapes, axes and repeats are no longer
+BOUNDED = {"NonZero", "Unique", "Compress", "NonMaxSuppression"}  # only values tell the size, which the inputs limit
+MODERN = {"Softmax", "LogSoftmax", "Hardmax"}  # meant something else before opset 13; the reference knows this meaning
 
 
 def simplify(graph: OnnxGraph) -> None:
-    """Runs all rewrites in place. The outputs of the graph stay the same within float32 rounding."""
+    """Runs all rewrites in place. The outputs of the graph stay the same within float32 rounding.
+
+    Raises:
+        UserError: a node on constants cannot be evaluated.
+    """
     fold_constants(graph)
     drop_identities(graph)
     fold_affine(graph)
@@ -25,55 +36,103 @@ def simplify(graph: OnnxGraph) -> None:
 
 
 def fold_constants(graph: OnnxGraph, kinds: set[str] | None = None) -> None:
-    """Evaluates nodes whose inputs are all constant (only those of some kinds), and `Shape` of static tensors."""
+    """Evaluates nodes whose inputs are all constant (only those of some kinds), and `Shape` of static tensors.
+
+    Left alone are results over 1 GiB, random ones, and operators that ONNX's reference does not know.
+
+    Raises:
+        UserError: a node cannot be evaluated, such as one that makes a tensor of a negative size.
+    """
     kept = []
     for node in graph.nodes:
         values = _evaluate(graph, node) if kinds is None or node.op_type in kinds else None
         if values is None:
             kept.append(node)
         else:
-            graph.constants.update(zip(node.output, values))
+            graph.constants.update(values)
     graph.nodes = kept
 
 
-def _evaluate(graph: OnnxGraph, node: onnx.NodeProto) -> list[np.ndarray] | None:
-    if node.op_type == "Shape" and node.input[0] in graph.shapes and not node.attribute:
-        return [np.asarray(graph.shapes[node.input[0]][0], np.int64)]
+def _evaluate(graph: OnnxGraph, node: onnx.NodeProto) -> dict[str, np.ndarray] | None:
+    """The node's outputs by name; None where it is not to be evaluated."""
+    if not is_default(node):
+        return None
+    if node.op_type == "Shape" and node.input[0] in graph.shapes:
+        span = slice(attributes(node).get("start", 0), attributes(node).get("end"))
+        return {node.output[0]: np.asarray(graph.shapes[node.input[0]][0][span], np.int64)}
     has_subgraph = any(attribute.type == onnx.AttributeProto.GRAPH for attribute in node.attribute)
     if node.op_type in NOT_CONSTANT or has_subgraph or any(i and i not in graph.constants for i in node.input):
         return None
-    if node.op_type == "ConstantOfShape":
-        value = attributes(node).get("value")
-        fill = onnx.numpy_helper.to_array(value).ravel()[0] if value is not None else np.float32(0)
-        return [np.full(graph.constants[node.input[0]], fill)]
+    if is_training(graph, node) or (node.op_type in MODERN and graph.opset < 13):
+        return None
+    try:
+        if _output_bytes(graph, node) > MAX_FOLDED_BYTES:
+            return None
+        values = _run(graph, node)
+    except (NotImplementedError, onnx.defs.SchemaError):  # not in the reference, or newer than the model's opset
+        return None
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(". ")
+        raise UserError(
+            f"The {node.op_type} node {node.name!r} has only constant inputs and cannot be evaluated: {reason}; the "
+            "model is not valid ONNX."
+        ) from error
+    if not all(isinstance(value, (np.ndarray, np.generic)) for value in values):
+        return None  # sequences
+    return dict(zip(filter(None, node.output), map(np.asarray, values)))
+
+
+def _run(graph: OnnxGraph, node: onnx.NodeProto) -> list:
+    """The values of the node's named outputs, by ONNX's reference implementation."""
     inputs = {name: graph.constants[name] for name in node.input if name}
-    return _small(_reference(graph, node).run(None, inputs))
+    given = [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in inputs]
+    made = [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name]
+    body = onnx.helper.make_graph([node], "constant", given, made)
+    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", graph.opset)])
+    return ReferenceEvaluator(model).run(None, inputs)
 
 
-def _reference(graph: OnnxGraph, node: onnx.NodeProto) -> ReferenceEvaluator:
-    inputs = [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in dict.fromkeys(node.input) if name]
-    outputs = [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name]
-    body = onnx.helper.make_graph([node], "constant", inputs, outputs)
-    return ReferenceEvaluator(onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", graph.opset)]))
+def _output_bytes(graph: OnnxGraph, node: onnx.NodeProto) -> float:
+    """What the node's results will take, found without computing them; infinite where that cannot be told."""
+    types, data = {}, {}
+    for name in filter(None, node.input):
+        array = graph.constants[name]
+        kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+        types[name] = onnx.helper.make_tensor_type_proto(kind, array.shape)
+        if array.size <= SMALL:
+            data[name] = onnx.numpy_helper.from_array(array)
+    schema = onnx.defs.get_schema(node.op_type, graph.opset)
+    opset = [onnx.helper.make_opsetid("", graph.opset)]
+    results = onnx.shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=opset)
+    return 0 if node.op_type in BOUNDED else sum(_nbytes(result.tensor_type) for result in results.values())
 
 
-def _small(values: list) -> list[np.ndarray] | None:
-    arrays = [np.asarray(value) for value in values]
-    return arrays if sum(array.nbytes for array in arrays) <= MAX_FOLDED_BYTES else None
+def _nbytes(kind: onnx.TypeProto.Tensor) -> float:
+    if not kind.HasField("shape") or not kind.elem_type or not all(dim.HasField("dim_value") for dim in kind.shape.dim):
+        return math.inf
+    shape = [dim.dim_value for dim in kind.shape.dim]
+    if min(shape, default=0) < 0:
+        raise ValueError(f"its result would have the shape {shape}")
+    return math.prod(shape) * onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize
 
 
 def drop_identities(graph: OnnxGraph) -> None:
     """Removes nodes that do nothing at inference: Identity, and Dropout whose mask nobody reads."""
     uses, alias, kept = graph.uses(), {}, []
     for node in graph.nodes:
-        idle = node.op_type == "Identity" or (node.op_type == "Dropout" and not any(uses[o] for o in node.output[1:]))
         for index, name in enumerate(node.input):
             node.input[index] = alias.get(name, name)
-        if idle and node.output[0] not in graph.outputs:
+        if _is_idle(graph, node, uses) and node.output[0] not in graph.outputs:
             alias[node.output[0]] = node.input[0]
         else:
             kept.append(node)
     graph.nodes = kept
+
+
+def _is_idle(graph: OnnxGraph, node: onnx.NodeProto, uses: Counter[str]) -> bool:
+    if not is_default(node) or is_training(graph, node):
+        return False
+    return node.op_type == "Identity" or (node.op_type == "Dropout" and not any(uses[o] for o in node.output[1:]))
 
 
 def drop_dead(graph: OnnxGraph) -> None:
@@ -124,7 +183,8 @@ class _Run:
 
 
 def _start(graph: OnnxGraph, node: onnx.NodeProto, run_of: dict) -> onnx.NodeProto | _Run:
-    if node.op_type != "Conv" or any(name and name not in graph.constants for name in node.input[1:]):
+    constant = all(name in graph.constants for name in node.input[1:] if name)
+    if node.op_type != "Conv" or not is_default(node) or not constant:
         return node
     run = _Run(node.input[0], node, np.ones(1), np.zeros(1), [])
     run_of[node.output[0]] = run
@@ -133,9 +193,12 @@ def _start(graph: OnnxGraph, node: onnx.NodeProto, run_of: dict) -> onnx.NodePro
 
 def _affine_step(graph: OnnxGraph, node: onnx.NodeProto) -> tuple[str, np.ndarray, np.ndarray] | None:
     """(input, scale, shift), each of length C or 1 in float64, when the node is one affine step per channel."""
+    if not is_default(node) or not all(node.input):
+        return None
     constant = [graph.constants.get(name) for name in node.input]
-    if node.op_type == "BatchNormalization" and all(c is not None for c in constant[1:]):
-        if len([output for output in node.output if output]) > 1 or attributes(node).get("training_mode", 0):
+    if node.op_type == "BatchNormalization" and all(c is not None and c.ndim == 1 for c in constant[1:]):
+        alone = sum(map(bool, node.output)) == 1 and not is_training(graph, node) and attributes(node).get("spatial", 1)
+        if not alone or (graph.rank(node.input[0]) or 0) < 2:
             return None
         gamma, beta, mean, variance = (c.astype(np.float64) for c in constant[1:5])
         scale = gamma / np.sqrt(variance + attributes(node).get("epsilon", 1e-5))
@@ -189,9 +252,10 @@ def _emit_scale_shift(graph: OnnxGraph, run: _Run) -> list[onnx.NodeProto]:
     if len(run.members) == 1 and run.members[0].op_type != "BatchNormalization":
         return run.members
     rank, first = graph.rank(run.source), run.members[0].name
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(graph.shapes[run.source][1])
     name = {key: f"{first}/{key}" for key in ("scale", "shift", "scaled")}
     for key, vector in (("scale", run.scale), ("shift", run.shift)):
-        graph.constants[name[key]] = vector.astype(np.float32).reshape(-1, *[1] * (rank - 2))
+        graph.constants[name[key]] = vector.astype(dtype).reshape(-1, *[1] * (rank - 2))
     graph.shapes[name["scaled"]] = graph.shapes[run.source]
     scale = onnx.helper.make_node("Mul", [run.source, name["scale"]], [name["scaled"]], name=f"{first}/scale")
     shift = onnx.helper.make_node("Add", [name["scaled"], name["shift"]], [run.output], name=f"{first}/shift")

@@ -3,7 +3,7 @@
 It knows three moves, and no trial is needed:
 
 1. Inline. A block that only computes its output point by point is computed where it is read, if one block reads it, or
-   if it only moves data (padding, reshape, transpose). Chains of elementwise operators become one loop nest.
+   if it only moves data from one place (padding, reshape, transpose). Chains of elementwise operators become one nest.
 2. A reduction over products or windows keeps its innermost spatial axis in vectors and a few columns in registers:
 
        before: for n, h, w, c, r...: out[n,h,w,c] += ...
@@ -22,7 +22,7 @@ import tvm
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
-from tvm_ffi import StructuralKey
+from tvm_ffi import StructuralKey, structural_walk
 
 from ago_core.graph.operators import REDUCTION_AXIS
 
@@ -94,7 +94,7 @@ def _may_inline(sch: Schedule, block) -> bool:
     readers = [sch.get(reader) for reader in sch.get_consumers(block)]
     if not readers:
         return False
-    if _only_moves(stmt.body.value):
+    if _only_moves(stmt.body.value) and len(_loads(stmt.body.value)) <= 1:
         return True
     return len(readers) == 1 and not _is_reduction(readers[0]) and _reads_once(readers[0], stmt.body.buffer)
 
@@ -109,13 +109,21 @@ def _only_moves(value) -> bool:
 
 
 def _reads_once(reader: s_tir.SBlock, buffer) -> bool:
-    """Whether the reader's text names the buffer once: inlining must not double work."""
-    return str(reader.body).count(f"{buffer.name}[") == 1
+    """Whether the reader loads from the buffer in one place only: inlining must not double work."""
+    return sum(load.source.same_as(buffer) for load in _loads(reader.body)) == 1
+
+
+def _loads(part: tirx.Stmt | tirx.Expr) -> list[TensorLoad]:
+    loads: list[TensorLoad] = []
+    structural_walk(part, (TensorLoad, loads.append))
+    return loads
 
 
 def _vectorise(sch: Schedule, block) -> None:
     """Move 3."""
     loops = sch.get_loops(block)
+    if not loops:
+        return
     inner = loops[-1]
     lanes = _lanes(int(sch.get(inner).extent))
     if lanes > 1:
@@ -129,7 +137,8 @@ def _parallelise(sch: Schedule, block) -> None:
     """Where neither fits: the outermost spatial loop over the cores."""
     axes = sch.get(block).iter_vars
     spatial = [loop for loop, axis in zip(sch.get_loops(block), axes) if axis.iter_type != REDUCTION_AXIS]
-    sch.parallel(max(spatial[:2], key=lambda loop: int(sch.get(loop).extent)))
+    if spatial:
+        sch.parallel(max(spatial[:2], key=lambda loop: int(sch.get(loop).extent)))
 
 
 def _tile_reduction(sch: Schedule, block) -> None:
