@@ -10,11 +10,12 @@ import streamlit as st
 from app import state
 from app.components.sidebar import sidebar
 
+# The folder is not called "pages": Streamlit would take that for its older way of making pages.
 st.set_page_config(page_title="AGO Explorer", page_icon=":material/account_tree:", layout="wide")
 pages = [
-    st.Page("pages/explore.py", title="Explore", icon=":material/account_tree:", default=True),
-    st.Page("pages/compare.py", title="Compare", icon=":material/balance:"),
-    st.Page("pages/run.py", title="Run", icon=":material/speed:"),
+    st.Page("screens/explore.py", title="Explore", icon=":material/account_tree:", default=True),
+    st.Page("screens/compare.py", title="Compare", icon=":material/balance:"),
+    st.Page("screens/run.py", title="Run", icon=":material/speed:"),
 ]
 page = st.navigation(pages, position="top")
 state.settle()

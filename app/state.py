@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import streamlit as st
 
@@ -48,6 +47,7 @@ class Session:
         upload: the file behind it, kept from being deleted.
         loading: the choice and task of a model on its way.
         draft: an upload on its way, with the task that examines it.
+        sample: the last one that was requested, such as "squeezenet@56".
         error: one sentence about the last choice, or "".
         selected: in the panels.
         methods: the partition that the left and the right panel show.
@@ -58,6 +58,7 @@ class Session:
     upload: Upload | None = None
     loading: tuple[Choice, Task] | None = None
     draft: tuple[Upload, Task] | None = None
+    sample: str = DEFAULT_SAMPLE
     error: str = ""
     selected: Selected = field(default_factory=Selected)
     methods: dict[str, str] = field(default_factory=lambda: dict(zip(SIDES, METHOD_NAMES)))
@@ -76,18 +77,31 @@ def _open_first_model() -> None:
     wanted = st.query_params.get("model", DEFAULT_SAMPLE)
     try:
         choice = Choice.sample(wanted)
-    except sample_models.UnknownSample as error:
-        session().error = f"The address asks for a model that is not there. {error}"
+    except sample_models.UnknownSample:
         choice = Choice.sample(DEFAULT_SAMPLE)
-    session().loading = (choice, model_store().request(choice))
+        session().error = f"The address names no sample model ({wanted[:40]!r}), so this is {choice.name}."
+    _request(choice)
 
 
 def request_sample(spec: str) -> None:
     """Loads a sample, such as "squeezenet@56"."""
+    session().error, session().draft = "", None
+    _request(Choice.sample(spec))
+
+
+def _request(choice: Choice, upload: Upload | None = None) -> None:
     own = session()
-    own.error, own.draft = "", None
-    choice = Choice.sample(spec)
-    own.loading = (choice, model_store().request(choice))
+    own.loading = (choice, model_store().request(choice, keep=upload))
+    if choice.path is None:
+        own.sample = choice.name
+
+
+def shows_sample() -> bool:
+    """Whether the model on its way, or else the current one, is a sample."""
+    own = session()
+    if own.loading:
+        return own.loading[0].path is None
+    return own.draft is None and own.loaded is not None and own.loaded.choice.path is None
 
 
 def receive_upload(name: str, content: bytes | memoryview) -> None:
@@ -95,7 +109,7 @@ def receive_upload(name: str, content: bytes | memoryview) -> None:
     own = session()
     own.error, own.loading = "", None
     upload = store(name, content)
-    own.draft = (upload, model_store().examine(upload.path))
+    own.draft = (upload, model_store().examine(upload))
 
 
 def drop_upload() -> None:
@@ -109,8 +123,7 @@ def request_upload(dims: dict[str, int]) -> None:
     own = session()
     own.error = ""
     upload, _ = own.draft
-    choice = Choice(upload.name, tuple(sorted(dims.items())), upload.sha256, upload.path)
-    own.loading = (choice, model_store().request(choice))
+    _request(Choice(upload.name, tuple(sorted(dims.items())), upload.sha256, upload.path), upload)
 
 
 def settle() -> None:

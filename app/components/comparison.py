@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 import streamlit as st
 
-from app.services.describe import metric_table
+from app.components.text import table
+from app.services.describe import EXPLANATION, metric_table
 from app.services.models import Loaded
 from visualizers import charts
+
+CHART_HEIGHT = 320
 
 
 def comparison(loaded: Loaded) -> None:
     views = list(loaded.views.values())
-    st.table({key: [row[key] for row in metric_table(views)] for key in metric_table(views)[0]})
+    table(metric_table(views), wide=EXPLANATION)
     sizes = {view.title: [len(members) for members in view.partition.subgraphs] for view in views}
-    figures = (
-        charts.weight_distribution({view.title: view.weights for view in views}),
-        charts.complex_per_subgraph({view.title: view.complex_counts for view in views}),
-        charts.subgraph_sizes(sizes),
-        charts.operator_kinds(loaded.graph),
-    )
-    for row in (figures[:2], figures[2:]):
-        for column, figure in zip(st.columns(2), row):
-            with column.container(border=True):
-                st.plotly_chart(figure, config={"displaylogo": False})
+    left, right = st.columns(2)
+    with left:
+        _chart(charts.weight_distribution({view.title: view.weights for view in views}))
+        _chart(charts.subgraph_sizes(sizes))
+    with right:
+        _chart(charts.complex_per_subgraph({view.title: view.complex_counts for view in views}))
+        _chart(charts.operator_kinds(loaded.graph))
+
+
+def _chart(figure: go.Figure) -> None:
+    height = figure.layout.height or 0
+    with st.container(border=True):
+        st.plotly_chart(figure, height=max(CHART_HEIGHT, height), config={"displaylogo": False})

@@ -9,7 +9,7 @@ import streamlit as st
 from ago_core.errors import UserError
 from app import state
 from app.components.terms import HELPS
-from app.components.text import facts, plain
+from app.components.text import fact_line, facts, plain, table
 from app.services import describe
 from app.services.models import Loaded, View
 from visualizers.dot import subgraph_dot
@@ -56,7 +56,7 @@ def _title(loaded: Loaded, operators: tuple[int, ...]) -> str:
 
 def _operators(loaded: Loaded, operators: tuple[int, ...]) -> None:
     if len(operators) > 1:
-        facts(describe.selection_rows(loaded.graph, operators), HELPS)
+        fact_line(describe.selection_rows(loaded.graph, operators), HELPS)
         _operator_table(loaded, operators)
         return
     op = loaded.graph.operators[operators[0]]
@@ -66,8 +66,7 @@ def _operators(loaded: Loaded, operators: tuple[int, ...]) -> None:
     with right:
         loops = describe.loop_rows(op)
         if loops:
-            st.caption("Loops of its main nest, outermost first", help="A spatial loop indexes the output, a reduction loop does not.")
-            st.dataframe(loops, hide_index=True, height="content")
+            table(loops, wide="Kind")
         else:
             st.caption("It has no loops.")
 
@@ -88,19 +87,21 @@ def _subgraphs(loaded: Loaded, view: View, selected: state.Selected) -> None:
             format_func=lambda i: f"S{i}: {held[i]} of its {len(view.partition.subgraphs[i])} operators are selected",
             key=f"holder-{view.method}-{hash(selected.operators)}",
         )
-    left, right = st.columns([2, 5])
-    with left:
-        facts(describe.subgraph_rows(loaded.graph, view, index), HELPS, width="5.5rem")
-    with right:
+    fact_line(describe.subgraph_rows(loaded.graph, view, index), HELPS)
+    with st.container(horizontal=True):
         part = st.segmented_control(
             "Part", (INSIDE, MEMBERS, CODE), default=INSIDE, required=True, key="part", label_visibility="collapsed"
         )
-        if part == INSIDE:
-            _inside(loaded, view, index)
-        elif part == MEMBERS:
-            _operator_table(loaded, view.partition.subgraphs[index])
-        else:
-            _code(loaded, view, index)
+        if part == CODE:
+            stage = st.segmented_control(
+                "Stage", (BEFORE, AFTER), default=BEFORE, required=True, key="stage", label_visibility="collapsed"
+            )
+    if part == INSIDE:
+        _inside(loaded, view, index)
+    elif part == MEMBERS:
+        _operator_table(loaded, view.partition.subgraphs[index])
+    else:
+        _code(loaded, view, index, scheduled=stage == AFTER)
 
 
 def _inside(loaded: Loaded, view: View, index: int) -> None:
@@ -111,12 +112,9 @@ def _inside(loaded: Loaded, view: View, index: int) -> None:
     st.graphviz_chart(subgraph_dot(loaded.graph, view.partition, index))
 
 
-def _code(loaded: Loaded, view: View, index: int) -> None:
-    when = st.segmented_control(
-        "Stage", (BEFORE, AFTER), default=BEFORE, required=True, key="stage", label_visibility="collapsed"
-    )
+def _code(loaded: Loaded, view: View, index: int, scheduled: bool) -> None:
     try:
-        text = loaded.code(view.method, index, scheduled=when == AFTER)
+        text = loaded.code(view.method, index, scheduled)
     except UserError as error:
         st.error(plain(str(error)))
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the page shows while a model is on its way."""
+"""What is shown while a model is on its way: in the sidebar, or on the page before there is any model."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ def _follow() -> None:
         st.rerun()
     progress = task.progress
     st.info(
-        f"Loading **{plain(state.busy_with())}**: {plain(progress.current.lower())} … {progress.seconds:.0f} s",
+        f"Loading **{plain(state.busy_with())}**  \n{plain(progress.current)} … {progress.seconds:.0f} s",
         icon=":material/hourglass_top:",
     )
 
 
 def first_time() -> None:
     """Fills the page before there is any model."""
+    loading()
     if state.busy() is None:
         st.info("Choose a model on the left.", icon=":material/arrow_back:")
         return

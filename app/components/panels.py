@@ -6,10 +6,10 @@ import streamlit as st
 
 from app import state
 from app.components.graph_view import Selection, graph_view
-from app.components.terms import SUBGRAPH
-from app.services.models import METHOD_NAMES, Loaded, View
+from app.components.terms import TRIVIAL
+from app.services.models import METHOD_NAMES, Loaded
 
-HEIGHT = 440
+HEIGHT = 410
 
 
 def panels(loaded: Loaded) -> None:
@@ -30,7 +30,7 @@ def _panel(loaded: Loaded, side: str) -> None:
         )
         state.session().methods[side] = method
         view = loaded.views[method]
-        st.caption(_summary(view), help=SUBGRAPH)
+        st.caption(f"{view.metrics.subgraphs} subgraphs, {view.metrics.trivial} trivial", help=TRIVIAL)
     graph_view(
         view.elements,
         revision=f"{loaded.graph.model_hash}-{method}",
@@ -42,11 +42,6 @@ def _panel(loaded: Loaded, side: str) -> None:
     )
     if view.layout.note:
         st.caption(view.layout.note)
-
-
-def _summary(view: View) -> str:
-    metrics = view.metrics
-    return f"{metrics.subgraphs} subgraphs, {metrics.trivial} trivial, largest {metrics.largest} operators"
 
 
 def _selected(selection: Selection, method: str) -> None:

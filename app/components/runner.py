@@ -19,7 +19,12 @@ def runner(loaded: Loaded) -> None:
     busy = bool(state.active_jobs())
     with st.container(horizontal=True, vertical_alignment="center"):
         chosen = st.segmented_control(
-            "Partition", list(CHOICES), format_func=CHOICES.get, default=BOTH, required=True, label_visibility="collapsed"
+            "Partition",
+            list(CHOICES),
+            format_func=CHOICES.get,
+            default=BOTH,
+            required=True,
+            label_visibility="collapsed",
         )
         if st.button("Compile and run", type="primary", icon=":material/play_arrow:", disabled=busy):
             for method in METHOD_NAMES if chosen == BOTH else (chosen,):
@@ -69,11 +74,13 @@ def _status(job: Job) -> None:
 
 def _progress(job: Job, name: str) -> None:
     waiting = job.state is State.WAITING
-    text = "waiting for the other job" if waiting else plain(job.progress.current)
+    text = "Waiting for the other job" if waiting else plain(job.progress.current)
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.container(width="stretch", gap=None):
             label = f"{plain(name)}: {text}" if name else text
-            st.markdown(f":material/hourglass_top: {label}" + ("" if waiting else f" … **{job.progress.seconds:.0f} s**"))
+            st.markdown(
+                f":material/hourglass_top: {label}" + ("" if waiting else f" … **{job.progress.seconds:.0f} s**")
+            )
         st.button("Cancel", key=f"cancel-{id(job)}", on_click=job.cancel)
     past = job.progress.steps[:-1]
     if past:
@@ -89,13 +96,13 @@ def _result(job: Job) -> None:
     else:
         st.error(f"Output does not match ONNX Runtime: {error}.", icon=":material/error:")
     ours, theirs = data["latency_ms"], data["reference_ms"]
-    for column, name, latency in zip(st.columns(2), ("Compiled here", "ONNX Runtime"), (ours, theirs)):
+    for column, name, latency in zip(st.columns(2), ("Compiled, not tuned", "ONNX Runtime"), (ours, theirs)):
         with column:
             st.metric(name, f"{latency['median']:.3g} ms", help="The median over the runs.")
             st.caption(f"quartiles {latency['q1']:.3g} to {latency['q3']:.3g} ms, {len(latency['runs'])} runs")
     st.plotly_chart(
         charts.latency_runs(ours["runs"], ours["median"]),
-        height=210,
+        height=190,
         config={"displaylogo": False},
         key=f"runs-{job.work.method}",
     )
@@ -127,7 +134,7 @@ def _artifact(method: str) -> None:
             icon=":material/package_2:",
             on_click=state.start,
             args=("export", method),
-            help="A zip with the compiled library, the partition, a manifest and a run.py that needs TVM's runtime and numpy.",
+            help="A zip: compiled library, partition, manifest, and a run.py that needs TVM's runtime and numpy.",
         )
 
 

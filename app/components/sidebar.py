@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.components.loading import loading
 from app.components.terms import HELPS
 from app.components.text import facts, plain
 from app.services.describe import model_rows
@@ -16,8 +17,15 @@ SAMPLE, UPLOAD = "Sample", "Your own"
 def sidebar() -> None:
     own = state.session()
     with st.sidebar:
+        st.subheader("AGO Explorer", anchor=False)
         source = st.segmented_control(
-            "Model", (SAMPLE, UPLOAD), default=SAMPLE, required=True, key="source", width="stretch"
+            "Model",
+            (SAMPLE, UPLOAD),
+            default=SAMPLE,
+            required=True,
+            key="source",
+            on_change=_source_changed,
+            width="stretch",
         )
         if source == UPLOAD:
             _upload()
@@ -26,12 +34,20 @@ def sidebar() -> None:
         if own.error:
             st.error(plain(own.error), icon=":material/error:")
         if own.loaded:
+            loading()
             _current()
+
+
+def _source_changed() -> None:
+    """The model on the page is the one that the sidebar offers: back at the samples, the one shown there."""
+    state.session().error = ""
+    if st.session_state.source == SAMPLE and not state.shows_sample():
+        name, size = _shown_sample()
+        state.request_sample(f"{name}@{size}")
 
 
 def _current() -> None:
     own = state.session()
-    st.html('<div style="height:.25rem"></div>')
     with st.container(gap="xsmall"):
         st.markdown(f"**{plain(own.loaded.choice.name)}**")
         rows = model_rows(own.loaded.graph)
@@ -48,7 +64,7 @@ def _sample() -> None:
         format_func=lambda key: SAMPLES[key].title,
         key="sample",
         on_change=_request_default,
-        help="The networks of the AGO paper with random weights: latencies and partitions mean something, predictions do not.",
+        help="The AGO paper's networks with random weights: latencies mean something, predictions do not.",
     )
     sample = SAMPLES[chosen]
     key = f"size-{chosen}"
@@ -65,12 +81,8 @@ def _sample() -> None:
 
 
 def _shown_sample() -> tuple[str, int]:
-    """The sample on its way or on the page, else the default."""
-    own = state.session()
-    choices = [own.loading[0]] if own.loading else []
-    choices += [own.loaded.choice] if own.loaded else []
-    spec = next((choice.name for choice in choices if choice.path is None), state.DEFAULT_SAMPLE)
-    sample, size = parse(spec)
+    """The last sample that was requested."""
+    sample, size = parse(state.session().sample)
     return sample.name, size
 
 

@@ -1,6 +1,9 @@
 """What the words mean, for the help beside them."""
 
-SUBGRAPH = "A group of operators that is compiled into one function. Values inside it need not go through memory."
+TRIVIAL = (
+    "A subgraph is a group of operators that is compiled into one function. It is trivial if it holds no convolution "
+    "or matmul."
+)
 COMPLEX = "A convolution, a matmul or their like: operators that multiply and add over a reduction."
 WEIGHT = "How hard a subgraph is to tune: bits of its schedule space, the sum over its operators."
 

@@ -12,6 +12,7 @@ from app.services.models import View
 from visualizers.units import flops, nbytes, quantity
 
 Row = tuple[str, str]
+EXPLANATION = "What it says"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def operator_rows(op: Operator) -> list[Row]:
 
 
 def loop_rows(op: Operator) -> list[dict]:
+    """The loops of the main nest, outermost first: a spatial loop indexes the output, a reduction loop does not."""
     return [{"Loop": loop.name, "Extent": f"{loop.extent:,}", "Kind": loop.kind} for loop in op.loops]
 
 
@@ -83,7 +85,7 @@ def subgraph_rows(graph: OpGraph, view: View, index: int) -> list[Row]:
         ("Complex", str(view.complex_counts[index])),
         ("Weight", f"{view.weights[index]:.1f} bits"),
         ("Work", flops(sum(graph.operators[op].flops for op in members))),
-        ("Bytes in", f"{nbytes(edge.activations)} and {nbytes(edge.weights)} of weights"),
+        ("Bytes in", f"{nbytes(edge.activations)} + {nbytes(edge.weights)} weights"),
         ("Bytes out", nbytes(edge.results)),
     ]
 
@@ -167,7 +169,7 @@ def metric_table(views: Iterable[View]) -> list[dict[str, str]]:
     """One row for each of `METRICS`, a column for each view."""
     views = list(views)
     return [
-        {"Figure": label, **{view.title: text(view) for view in views}, "What it says": explanation}
+        {"Figure": label, **{view.title: text(view) for view in views}, EXPLANATION: explanation}
         for label, explanation, text in METRICS
     ]
 

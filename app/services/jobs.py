@@ -128,7 +128,7 @@ class Job:
             if not self.active:
                 return False
             self.progress.restart()
-            self.progress.step("Starting")
+            self.progress.step("Starting the compiler")
             self.state = State.RUNNING
             folder = Path(self._folder.name)
             with (folder / REPORT).open("wb") as stdout:

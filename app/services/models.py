@@ -15,6 +15,7 @@ from ago_core.graph.opgraph import OpGraph
 from ago_core.graph.source import symbolic_dimensions
 from ago_core.partition.metrics import Metrics, complex_per_subgraph, measure, subgraph_weights
 from ago_core.partition.partition import Partition
+from app.services.uploads import Upload
 from app.services.worker import Task, Worker
 from visualizers.elements import elements
 from visualizers.layout import Layout, layout
@@ -24,7 +25,8 @@ if TYPE_CHECKING:  # importing TVM takes more than a second: the worker's thread
 
 DEFAULT_SAMPLE = "mobilenet_v2@224"
 METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO"}
-PANEL_ASPECT = 1.15
+Progress = Callable[[str], None]
+PANEL_ASPECT = 1.2
 KEPT = 4
 
 
@@ -105,33 +107,43 @@ class Loaded:
 class ModelStore:
     """Loads models one at a time and keeps the last few, for all sessions."""
 
-    def __init__(self, load: Callable[[Choice, Callable[[str], None]], Loaded], kept: int = KEPT):
+    def __init__(self, load: Callable[[Choice, Progress], Loaded], kept: int = KEPT):
         self._load = load
         self._kept = kept
         self._worker = Worker("models")
         self._lock = threading.Lock()
         self._tasks: OrderedDict[Choice, Task] = OrderedDict()
 
-    def request(self, choice: Choice) -> Task:
-        """The task that loads `choice`: a new one unless it is kept or under way. One that failed is tried again."""
+    def request(self, choice: Choice, keep: object = None) -> Task:
+        """The task that loads `choice`: a new one unless it is kept or under way. One that failed is tried again.
+
+        Args:
+            choice: the model.
+            keep: not let go before the task is done: the upload that it reads.
+        """
         with self._lock:
             task = self._tasks.pop(choice, None)
             if task is None or task.error:
-                task = Task(lambda progress: self._load(choice, progress))
+                task = Task(lambda progress: self._load(choice, progress), keep)
                 self._worker.submit(task.run)
             self._tasks[choice] = task
             while len(self._tasks) > self._kept:
                 self._tasks.popitem(last=False)
             return task
 
-    def examine(self, path: Path) -> Task:
+    def examine(self, upload: Upload) -> Task:
         """A task that finds an uploaded file's symbolic dimensions: symbol → where it is used."""
-        task = Task(lambda _: symbolic_dimensions(path))
+
+        def examine(progress: Progress) -> dict[str, list[str]]:
+            progress("Reading the file")
+            return symbolic_dimensions(upload.path)
+
+        task = Task(examine)
         self._worker.submit(task.run)
         return task
 
 
-def load(choice: Choice, progress: Callable[[str], None]) -> Loaded:
+def load(choice: Choice, progress: Progress) -> Loaded:
     """Loads, partitions by every method and draws.
 
     Raises:

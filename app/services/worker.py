@@ -36,7 +36,8 @@ class Progress:
         self._begun = time.monotonic()
 
     def step(self, text: str) -> None:
-        self.steps += (Step(text, time.monotonic() - self._begun),)
+        if text != self.current:
+            self.steps += (Step(text, time.monotonic() - self._begun),)
 
     def end(self) -> None:
         self._ended = time.monotonic()
@@ -59,8 +60,10 @@ class Task:
         error: one sentence that says why there is no result, or "".
     """
 
-    def __init__(self, call: Callable[[Callable[[str], None]], Any]):
+    def __init__(self, call: Callable[[Callable[[str], None]], Any], keep: object = None):
+        """`keep` is not let go before the task is done: the upload that it reads."""
         self._call = call
+        self._keep = keep
         self._finished = threading.Event()
         self.progress = Progress()
         self.result: Any = None
@@ -83,6 +86,7 @@ class Task:
         except Exception as error:
             logger.exception("a task failed")
             self.error = f"This failed inside the app ({type(error).__name__}: {error}); the server's log has more."
+        self._call = self._keep = None
         self.progress.end()
         self._finished.set()
 
