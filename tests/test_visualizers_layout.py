@@ -139,6 +139,22 @@ def test_an_edge_to_another_strip_goes_around_the_operators():
             assert not any(abs(x - cx) < 25 and abs(y - cy) < 10 for cx, cy in folded.centres)
 
 
+def test_a_long_edge_passes_below_every_strip_on_its_way():
+    """A tall box makes the strip in the middle taller than the others; edges lead from the first operator past it."""
+    edges, sizes, drawing = chain(60)
+    long_edges = tuple((0, v) for v in range(46, 60))
+    box = (0.0, 40.0 * 15, 50.0, 40.0 * 45 + 20)
+    drawing = Drawing(drawing.centres, (*drawing.boxes, box), (*drawing.routes, *[None] * len(long_edges)))
+    folded = fold(edges + long_edges, sizes, drawing, aspect=1.5)
+    areas = [(x - 25, y - 10, x + 25, y + 10) for x, y in folded.centres]
+    for index in range(len(edges), len(edges) + len(long_edges)):
+        assert index in folded.detours
+        route = folded.routes[index][1:-1]
+        for (x1, y1), (x2, y2) in zip(route, route[1:]):
+            segment = (min(x1, x2), min(y1, y2) - 0.1, max(x1, x2) + 0.1, max(y1, y2) + 0.1)
+            assert not any(overlap(segment, area, slack=0) for area in areas)
+
+
 def test_a_chain_that_fits_is_not_folded():
     edges, sizes, drawing = chain(4)
     folded = fold(edges, sizes, drawing, aspect=0.4)

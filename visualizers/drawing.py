@@ -1,10 +1,11 @@
-"""What a layout engine hands over, and the sizes that every engine must use. Pixels at zoom 1, y downwards."""
+"""What every layout engine needs and hands over. Lengths are pixels at zoom 1, y grows downwards."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ago_core.graph.opgraph import Operator
+from ago_core.graph.opgraph import Operator, OpGraph
+from ago_core.partition.partition import Partition
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -31,6 +32,12 @@ class Drawing:
     centres: tuple[Point, ...]
     boxes: tuple[Box | None, ...]
     routes: tuple[tuple[Point, ...] | None, ...]
+
+
+def subgraph_edges(graph: OpGraph, partition: Partition) -> set[tuple[int, int]]:
+    """Pairs of subgraphs of which the second reads a result of the first."""
+    owner = partition.owner
+    return {(owner[u], owner[v]) for u, v in graph.edges if owner[u] != owner[v]}
 
 
 def node_label(op: Operator) -> str:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import math
 
-import networkx as nx
-
 from ago_core.graph.opgraph import Operator, OpGraph
-from ago_core.partition.partition import Partition, quotient_graph
-from visualizers.drawing import Point, node_label
+from ago_core.partition.partition import Partition
+from visualizers.drawing import Point, node_label, subgraph_edges
 from visualizers.layout import Layout
 from visualizers.palette import SUBGRAPH_HUES
 from visualizers.units import count, flops, nbytes
@@ -47,13 +45,16 @@ def subgraph_hues(graph: OpGraph, partition: Partition) -> tuple[int | None, ...
     since branches that start or end together lie side by side. With more neighbours than hues, the one that fewest of
     them have.
     """
-    quotient = nx.Graph(quotient_graph(graph, partition.subgraphs))
+    neighbours: list[set[int]] = [set() for _ in range(len(partition))]
+    for u, v in subgraph_edges(graph, partition):
+        neighbours[u].add(v)
+        neighbours[v].add(u)
     hues: list[int | None] = [None] * len(partition)
     for index, members in enumerate(partition.subgraphs):
         if len(members) == 1:
             continue
-        near = set(quotient[index])
-        far = {other for neighbour in near for other in quotient[neighbour]} - near - {index}
+        near = neighbours[index]
+        far = {other for neighbour in near for other in neighbours[neighbour]} - near - {index}
         cost = [0] * len(SUBGRAPH_HUES)
         for others, price in ((near, len(partition)), (far, 1)):
             for other in others:

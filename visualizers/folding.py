@@ -34,27 +34,63 @@ def fold(edges: tuple[tuple[int, int], ...], sizes: tuple[Point, ...], drawing: 
     strips = choose_strips(edges, sizes, drawing, aspect)
     tops = [strip.top for strip in strips]
 
-    def strip_at(y: float) -> Strip:
-        return strips[max(0, bisect_right(tops, y) - 1)]
+    def strip_at(y: float) -> int:
+        return max(0, bisect_right(tops, y) - 1)
 
-    centres = tuple(_move(strip_at(point[1]), point) for point in drawing.centres)
-    boxes = tuple(box and _move_box(strip_at(box[1]), box) for box in drawing.boxes)
+    centres = tuple(_move(strips[strip_at(point[1])], point) for point in drawing.centres)
+    boxes = tuple(box and _move_box(strips[strip_at(box[1])], box) for box in drawing.boxes)
     routes: list[tuple[Point, ...]] = []
     detours: list[int] = []
     for index, (u, v) in enumerate(edges):
-        first, last = (strip_at(drawing.centres[end][1]) for end in (u, v))
+        start, end = (strip_at(drawing.centres[op][1]) for op in (u, v))
         route, lane = drawing.routes[index], len(detours) % LANES
-        if route is not None and first is last:
-            routes.append(tuple(_move(first, point) for point in route))
+        if route is not None and start == end:
+            routes.append(tuple(_move(strips[start], point) for point in route))
             continue
-        if route is None or first.top > last.top:
+        way = _Way(strips[start], strips[end], _foot(strips[min(start, end) : max(start, end) + 1]), lane)
+        if route is None or start > end:
             leave = (centres[u][0], centres[u][1] + sizes[u][1] / 2)
             enter = (centres[v][0], centres[v][1] - sizes[v][1] / 2)
-            routes.append(_around(leave, enter, first, last, lane))
+            routes.append(_around(leave, enter, way))
         else:
-            routes.append(_onwards((drawing.centres[u], *route, drawing.centres[v]), first, last, lane))
+            routes.append(_onwards((drawing.centres[u], *route, drawing.centres[v]), way))
         detours.append(index)
     return Folded(centres, boxes, tuple(routes), tuple(detours), _bounding_box(centres, sizes, boxes, routes))
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How an edge leads from one strip to another: below `foot`, the lowest point of all strips that it passes.
+
+    `lane`, 0 to LANES - 1, keeps edges apart that share a gutter.
+    """
+
+    first: Strip
+    last: Strip
+    foot: float
+    lane: int
+
+    @property
+    def below(self) -> float:
+        return self.foot + LANE * (self.lane + 1)
+
+    @property
+    def above(self) -> float:
+        return -LANE * (LANES - self.lane)
+
+    @property
+    def gutter(self) -> float:
+        """In the gutter before the last strip, right of the edges along the side of the strip before."""
+        return self.last.x1 + self.last.shift - GUTTER / 2 + LANE * (self.lane - LANES / 2 + 1)
+
+    @property
+    def side(self) -> float:
+        """To the right of the first strip."""
+        return self.first.x2 + self.first.shift + LANE * (self.lane + 1) / 2
+
+
+def _foot(strips: list[Strip]) -> float:
+    return max(strip.bottom - strip.top for strip in strips)
 
 
 def _move(strip: Strip, point: Point) -> Point:
@@ -65,39 +101,30 @@ def _move_box(strip: Strip, box: Box) -> Box:
     return (*_move(strip, box[:2]), *_move(strip, box[2:]))
 
 
-def _onwards(path: tuple[Point, ...], first: Strip, last: Strip, lane: int) -> tuple[Point, ...]:
+def _onwards(path: tuple[Point, ...], way: _Way) -> tuple[Point, ...]:
     """Bends of an edge that leads into a later strip, along the engine's `path` as far as that lies in the two strips.
 
-    `path` includes the edge's ends; `lane`, 0 to LANES - 1, keeps edges that share a gutter apart.
+    `path` includes the edge's ends.
     """
-    foot = min(max(_x_at(path, first.bottom), first.x1), first.x2) + first.shift
-    head = min(max(_x_at(path, last.top), last.x1), last.x2) + last.shift
+    first, last = way.first, way.last
+    leave = min(max(_x_at(path, first.bottom), first.x1), first.x2) + first.shift
+    enter = min(max(_x_at(path, last.top), last.x1), last.x2) + last.shift
     before = [_move(first, point) for point in path[1:-1] if point[1] < first.bottom]
     after = [_move(last, point) for point in path[1:-1] if point[1] > last.top]
-    below, above, gutter = _below(first, lane), -LANE * (LANES - lane), _gutter(last, lane)
-    return (*before, (foot, below), (gutter, below), (gutter, above), (head, above), *after)
+    turns = [(leave, way.below), (way.gutter, way.below), (way.gutter, way.above), (enter, way.above)]
+    return (*before, *turns, *after)
 
 
-def _around(leave: Point, enter: Point, first: Strip, last: Strip, lane: int) -> tuple[Point, ...]:
+def _around(leave: Point, enter: Point, way: _Way) -> tuple[Point, ...]:
     """Bends of an edge without a route: out to the side of its strip and back in, between rows of operators.
 
     `leave` and `enter` are the middle of the producer's lower and of the consumer's upper edge, folded.
     """
     out, back = leave[1] + RANK_GAP / 2, enter[1] - RANK_GAP / 2
-    side = first.x2 + first.shift + LANE * (lane + 1) / 2
-    if first is last:
-        return (leave[0], out), (side, out), (side, back), (enter[0], back)
-    below, gutter = _below(first, lane), _gutter(last, lane)
-    return (leave[0], out), (side, out), (side, below), (gutter, below), (gutter, back), (enter[0], back)
-
-
-def _below(strip: Strip, lane: int) -> float:
-    return strip.bottom - strip.top + LANE * (lane + 1)
-
-
-def _gutter(strip: Strip, lane: int) -> float:
-    """The x of a lane in the gutter before `strip`, right of the lanes along the side of the strip before."""
-    return strip.x1 + strip.shift - GUTTER / 2 + LANE * (lane - LANES / 2 + 1)
+    start, end = [(leave[0], out), (way.side, out)], (enter[0], back)
+    if way.first is way.last:
+        return (*start, (way.side, back), end)
+    return (*start, (way.side, way.below), (way.gutter, way.below), (way.gutter, back), end)
 
 
 def _x_at(path: tuple[Point, ...], y: float) -> float:

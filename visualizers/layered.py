@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ago_core.graph.opgraph import OpGraph
-from ago_core.partition.partition import Partition, quotient_graph
-from visualizers.drawing import BOX_PADDING, BOX_TITLE, NODE_GAP, RANK_GAP, Box, Drawing, Point
+from ago_core.partition.partition import Partition
+from visualizers.drawing import BOX_PADDING, BOX_TITLE, NODE_GAP, RANK_GAP, Box, Drawing, Point, subgraph_edges
 
 STRAIGHT_UP_TO = 120.0
 
@@ -18,8 +18,9 @@ STRAIGHT_UP_TO = 120.0
 def draw(graph: OpGraph, partition: Partition, sizes: tuple[Point, ...]) -> Drawing:
     """Lays `partition` out, top to bottom."""
     insides = [_inside(graph, members, sizes) for members in partition.subgraphs]
-    quotient = quotient_graph(graph, partition.subgraphs)
-    predecessors = {index: tuple(quotient.predecessors(index)) for index in range(len(partition))}
+    predecessors: dict[int, tuple[int, ...]] = dict.fromkeys(range(len(partition)), ())
+    for first, then in sorted(subgraph_edges(graph, partition)):
+        predecessors[then] += (first,)
     blocks = _place(predecessors, {index: size for index, (_, size) in enumerate(insides)}, RANK_GAP, NODE_GAP)
     centres: list[Point] = [(0.0, 0.0)] * len(graph)
     boxes: list[Box | None] = []
