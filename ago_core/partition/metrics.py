@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import networkx as nx
+
 from ago_core.graph.opgraph import OpGraph
-from ago_core.partition.partition import Partition, quotient_graph
+from ago_core.partition.partition import Partition
 from ago_core.partition.weights import operator_weights
 
 
@@ -77,15 +79,8 @@ def crossing_bytes(graph: OpGraph, partition: Partition) -> int:
 
 
 def is_acyclic(graph: OpGraph, partition: Partition) -> bool:
-    """Kahn's algorithm on the quotient graph: an independent check of what construction promises."""
-    quotient = quotient_graph(graph, partition.subgraphs)
-    waiting = dict(quotient.in_degree())
-    ready, done = [node for node, degree in waiting.items() if degree == 0], 0
-    while ready:
-        node = ready.pop()
-        done += 1
-        for reader in quotient.successors(node):
-            waiting[reader] -= 1
-            if waiting[reader] == 0:
-                ready.append(reader)
-    return done == len(quotient)
+    """Whether the quotient graph has no cycle; by networkx, so independent of how partitions are made and checked."""
+    owner = partition.owner
+    return nx.is_directed_acyclic_graph(
+        nx.DiGraph((owner[u], owner[v]) for u, v in graph.edges if owner[u] != owner[v])
+    )

@@ -7,7 +7,9 @@ cycle would mean two subgraphs that each wait for the other's result, which no o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -19,11 +21,15 @@ SCHEMA = 1
 
 
 class InvalidPartition(ValueError):
-    """The grouping is not a partition of the graph. `cycle` holds subgraph numbers where that is the reason."""
+    """The grouping is not a partition of the graph.
 
-    def __init__(self, message: str, cycle: tuple[int, ...] = ()):
+    Attributes:
+        cycle: the subgraphs that wait for each other, each read by the next, where that is the reason; else empty.
+    """
+
+    def __init__(self, message: str, cycle: Iterable[tuple[int, ...]] = ()):
         super().__init__(message)
-        self.cycle = cycle
+        self.cycle = tuple(cycle)
 
 
 @dataclass(frozen=True)
@@ -77,29 +83,77 @@ def make_partition(graph: OpGraph, groups: Iterable[Iterable[int]], method: str)
 
     Raises:
         InvalidPartition: an operator is missing, unknown, or in two groups; an extern operator is not alone; the
-            quotient graph has a cycle (then `.cycle` gives indices into the sorted non-empty groups).
+            quotient graph has a cycle.
     """
     subgraphs = sorted(tuple(sorted(set(group))) for group in groups if group)
     _check_coverage(graph, subgraphs)
     _check_extern(graph, subgraphs)
-    quotient = quotient_graph(graph, subgraphs)
-    try:
-        order = list(nx.lexicographical_topological_sort(quotient))
-    except nx.NetworkXUnfeasible:
-        cycle = tuple(u for u, _ in nx.find_cycle(quotient))
+    readers = quotient(graph, subgraphs)
+    order = topological_order(readers)
+    if len(order) < len(subgraphs):
+        cycle = find_cycle(readers)
         names = " → ".join(_describe(graph, subgraphs[i]) for i in (*cycle, cycle[0]))
-        raise InvalidPartition(f"the subgraphs wait for each other: {names}", cycle) from None
+        raise InvalidPartition(f"the subgraphs wait for each other: {names}", [subgraphs[i] for i in cycle])
     return Partition(graph.model_hash, method, tuple(subgraphs[i] for i in order))
 
 
-def quotient_graph(graph: OpGraph, subgraphs: Iterable[tuple[int, ...]]) -> nx.DiGraph:
-    """The graph of subgraphs: node i is `subgraphs[i]`, an edge i→j says that j reads a result of i."""
-    subgraphs = list(subgraphs)
-    owner = {op: index for index, members in enumerate(subgraphs) for op in members}
-    quotient = nx.DiGraph()
-    quotient.add_nodes_from(range(len(subgraphs)))
-    quotient.add_edges_from((owner[u], owner[v]) for u, v in graph.edges if owner[u] != owner[v])
-    return quotient
+def quotient(graph: OpGraph, subgraphs: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """The quotient graph: for each subgraph the indices of those that read one of its results, ascending."""
+    owner = [0] * len(graph)
+    for index, members in enumerate(subgraphs):
+        for op in members:
+            owner[op] = index
+    readers: list[set[int]] = [set() for _ in subgraphs]
+    for u, v in graph.edges:
+        if owner[u] != owner[v]:
+            readers[owner[u]].add(owner[v])
+    return [sorted(row) for row in readers]
+
+
+def quotient_graph(graph: OpGraph, subgraphs: Sequence[tuple[int, ...]]) -> nx.DiGraph:
+    """`quotient` for networkx: node i is `subgraphs[i]`, an edge i → j says that j reads a result of i."""
+    return nx.DiGraph(dict(enumerate(quotient(graph, subgraphs))))
+
+
+def topological_order(readers: list[list[int]]) -> list[int]:
+    """Nodes in an order in which each comes before its readers, the lowest free number first (Kahn's algorithm).
+
+    Nodes on a cycle, and those behind one, are left out.
+    """
+    waiting = [0] * len(readers)
+    for row in readers:
+        for reader in row:
+            waiting[reader] += 1
+    free = [node for node, count in enumerate(waiting) if count == 0]
+    order = []
+    while free:
+        node = heapq.heappop(free)
+        order.append(node)
+        for reader in readers[node]:
+            waiting[reader] -= 1
+            if waiting[reader] == 0:
+                heapq.heappush(free, reader)
+    return order
+
+
+def find_cycle(readers: list[list[int]]) -> list[int]:
+    """The nodes of a shortest cycle through the first node that lies on one; each is read by the next."""
+    ordered = set(topological_order(readers))
+    for start in (node for node in range(len(readers)) if node not in ordered):
+        came_from: dict[int, int] = {}
+        queue = deque([start])
+        while queue:
+            node = queue.popleft()
+            for reader in readers[node]:
+                if reader == start:
+                    path = [node]
+                    while path[-1] != start:
+                        path.append(came_from[path[-1]])
+                    return path[::-1]
+                if reader not in came_from and reader not in ordered:
+                    came_from[reader] = node
+                    queue.append(reader)
+    raise ValueError("the graph has no cycle")
 
 
 def _check_coverage(graph: OpGraph, subgraphs: list[tuple[int, ...]]) -> None:
