@@ -39,6 +39,21 @@ class Selected:
 
 
 @dataclass
+class Draft:
+    """An upload that is not the current model yet.
+
+    Attributes:
+        upload: the file.
+        task: examines it.
+        symbols: its symbolic dimensions, where each is used; None before the task is done.
+    """
+
+    upload: Upload
+    task: Task
+    symbols: dict[str, list[str]] | None = None
+
+
+@dataclass
 class Session:
     """One browser tab.
 
@@ -46,7 +61,7 @@ class Session:
         loaded: the current model.
         upload: the file behind it, kept from being deleted.
         loading: the choice and task of a model on its way.
-        draft: an upload on its way, with the task that examines it.
+        draft: the last upload; its sizes can be chosen anew after it was loaded.
         sample: the last one that was requested, such as "squeezenet@56".
         error: one sentence about the last choice, or "".
         selected: in the panels.
@@ -57,7 +72,7 @@ class Session:
     loaded: Loaded | None = None
     upload: Upload | None = None
     loading: tuple[Choice, Task] | None = None
-    draft: tuple[Upload, Task] | None = None
+    draft: Draft | None = None
     sample: str = DEFAULT_SAMPLE
     error: str = ""
     selected: Selected = field(default_factory=Selected)
@@ -109,7 +124,7 @@ def receive_upload(name: str, content: bytes | memoryview) -> None:
     own = session()
     own.error, own.loading = "", None
     upload = store(name, content)
-    own.draft = (upload, model_store().examine(upload))
+    own.draft = Draft(upload, model_store().examine(upload))
 
 
 def drop_upload() -> None:
@@ -122,7 +137,7 @@ def request_upload(dims: dict[str, int]) -> None:
     """Loads the upload that was examined, with sizes for its symbolic dimensions."""
     own = session()
     own.error = ""
-    upload, _ = own.draft
+    upload = own.draft.upload
     _request(Choice(upload.name, tuple(sorted(dims.items())), upload.sha256, upload.path), upload)
 
 
@@ -138,7 +153,7 @@ def settle() -> None:
         own.error = task.error
         return
     own.loaded, own.selected = task.result, Selected()
-    own.upload = own.draft[0] if own.draft and choice.path else None
+    own.upload = own.draft.upload if own.draft and choice.path else None
     if not choice.path:
         st.query_params["model"] = choice.name
     elif "model" in st.query_params:
@@ -147,25 +162,21 @@ def settle() -> None:
 
 def _settle_draft(own: Session) -> None:
     """An examined upload without symbolic dimensions is loaded at once."""
-    if own.draft is None or not own.draft[1].done:
+    draft = own.draft
+    if draft is None or draft.symbols is not None or not draft.task.done:
         return
-    upload, task = own.draft
-    if task.error:
-        own.error, own.draft = task.error, None
-    elif not task.result and own.loading is None and not _is_current(upload) and not own.error:
+    if draft.task.error:
+        own.error, own.draft = draft.task.error, None
+        return
+    draft.symbols = draft.task.result
+    if not draft.symbols:
         request_upload({})
 
 
-def _is_current(upload: Upload) -> bool:
-    return session().loaded is not None and session().loaded.choice.path == upload.path
-
-
 def missing_sizes() -> dict[str, list[str]]:
-    """Symbolic dimensions of the upload on its way that wait for the user: symbol → where it is used."""
-    own = session()
-    if own.draft is None or not own.draft[1].done:
-        return {}
-    return own.draft[1].result or {}
+    """Symbolic dimensions of the last upload, whose sizes the user chooses: symbol → where it is used."""
+    draft = session().draft
+    return (draft.symbols if draft else None) or {}
 
 
 def busy() -> Task | None:
@@ -173,13 +184,13 @@ def busy() -> Task | None:
     own = session()
     if own.loading:
         return own.loading[1]
-    return own.draft[1] if own.draft and not own.draft[1].done else None
+    return own.draft.task if own.draft and own.draft.symbols is None else None
 
 
 def busy_with() -> str:
     """The name of the model on its way."""
     own = session()
-    return own.loading[0].name if own.loading else own.draft[0].name
+    return own.loading[0].name if own.loading else own.draft.upload.name
 
 
 def select(operators: Sequence[int], method: str = "", subgraph: int | None = None) -> None:

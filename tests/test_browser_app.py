@@ -1,0 +1,143 @@
+"""The whole app in a real browser: from opening it to a compiled, verified model."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import onnx
+import pytest
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
+# cytoscape registers itself on its container, which lies in the component's shadow root.
+CY = """(index) => [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]
+    .map((host) => host.shadowRoot?.querySelector('.canvas')?._cyreg?.cy).filter((cy) => cy)[index]"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the PATH")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)]
+    temporary = tmp_path_factory.mktemp("server")
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"TMPDIR": str(temporary)}, stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_for_port(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    left = sorted(path.name for path in temporary.iterdir() if path.name.startswith("ago-"))
+    assert left == [], "uploads and jobs leave nothing behind"
+
+
+@pytest.fixture(scope="module")
+def browser(server):
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page whose scripts must not fail."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert errors == []
+    context.close()
+
+
+def painted(page):
+    for panel in (0, 1):
+        page.wait_for_function(f"() => ({CY})({panel})?.nodes('.op').length > 0", timeout=30_000)
+
+
+def place(page, panel, node):
+    """Where a node's centre is on the page."""
+    return page.evaluate(
+        f"""() => {{
+            const cy = ({CY})({panel});
+            const at = cy.getElementById('{node}').renderedPosition();
+            const area = cy.container().getBoundingClientRect();
+            return [at.x + area.left, at.y + area.top];
+        }}"""
+    )
+
+
+def reads(page, text, seconds=10):
+    page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
+
+
+def test_from_opening_to_a_verified_model(page, server):
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    reads(page, "Click an operator")
+
+    page.mouse.click(*place(page, 0, 1))
+    reads(page, "ONNX nodes")
+    page.wait_for_function(f"() => ({CY})(1).getElementById('1').selected()", timeout=5_000)
+
+    page.get_by_role("radio", name=re.compile("^AGO: S")).click()
+    reads(page, "Bytes in")
+    page.get_by_role("radio", name="Code").click()
+    reads(page, "prim_func")
+
+    page.get_by_role("link", name="Run").click()
+    reads(page, "Not run yet.")
+    page.get_by_role("radio", name="AGO", exact=True).click()
+    page.get_by_role("button", name="Compile and run").click()
+    page.get_by_role("button", name="Cancel").wait_for()
+    reads(page, "Output matches ONNX Runtime", seconds=60)
+
+
+def test_a_broken_file_is_one_sentence_and_a_good_one_loads(page, server, tmp_path):
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    page.get_by_role("radio", name="Your own").click()
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"hello")
+    page.set_input_files("input[type=file]", broken)
+    reads(page, "'broken.onnx' is not an ONNX model")
+    reads(page, "squeezenet@56")
+
+    light = Path(onnx.__file__).parent / "backend/test/data/light/light_resnet50.onnx"
+    page.set_input_files("input[type=file]", light)
+    reads(page, "25.6 M", seconds=30)
+    assert page.get_by_text("is not an ONNX model").count() == 0
+    painted(page)
+
+
+def test_a_page_can_be_opened_directly(page, server):
+    page.goto(f"{server}/compare?model=squeezenet@56")
+    reads(page, "Jain's index", seconds=30)
+    assert "model=squeezenet" in page.url
+
+
+def _wait_for_port(port, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the app's server did not start")
