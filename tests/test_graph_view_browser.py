@@ -231,6 +231,20 @@ def test_a_new_revision_reloads_only_its_own_panel_and_keeps_the_selection(panel
     assert panels.selected(1) == [3]
 
 
+def test_an_edit_keeps_the_operators_in_view_in_place(panels):
+    x, y = panels.at(1, 40)
+    panels.page.mouse.move(x, y)
+    panels.page.mouse.wheel(0, -300)
+    panels.page.mouse.click(*panels.at(1, 40))
+    panels.expect("selected [40]")
+    before = panels.at(1, 40)
+    boxes = panels.ask(1, "cy.nodes('.box').length")
+    panels.button("Regroup")
+    panels.until(1, f"cy.nodes('.box').length < {boxes}")
+    after = panels.at(1, 40)
+    assert after == pytest.approx(before, abs=2)
+
+
 def test_keys_step_through_operators_and_fit(panels):
     fitted = panels.camera(0)
     panels.page.mouse.click(*panels.at(0, 3))

@@ -51,8 +51,9 @@ export class GraphView {
   }
 
   load(data) {
-    const again = this.revision !== null;
-    const anchor = again ? this.camera.anchor() : null;
+    // Edits regroup operators but keep their number; another number is another model, to be seen from the start.
+    const count = data.elements.filter((element) => element.classes.startsWith('op')).length;
+    const anchor = count === this.cy.nodes('.op').length ? this.camera.anchor() : null;
     this.revision = data.revision;
     this.selection.quietly(() => this.cy.batch(() => {
       this.cy.elements().remove();
