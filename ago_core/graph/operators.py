@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tvm
 from tvm import relax, s_tir, tirx
 from tvm.ir.expr import TensorLoad
 from tvm.s_tir.analysis import estimate_tir_flops
 
-from ago_core.graph.opgraph import Loop, Operator, Pattern, Tensor
+from ago_core.graph.access import read_access
+from ago_core.graph.opgraph import Access, Loop, Operator, Pattern, Tensor
 
 PATTERNS = {
     0: Pattern.ELEMENTWISE,
@@ -42,12 +43,14 @@ class Nest:
     """What one PrimFunc does: its main loop nest, and the FLOPs and multiply-adds of all its blocks.
 
     `opaque`: it has a block that does not say what it reads and writes (sort, scan, scatter), so it cannot be fused.
+    `access`: how the main nest indexes each argument that it reads, by position.
     """
 
     loops: tuple[Loop, ...]
     flops: int
     multiply_adds: int
     opaque: bool = False
+    access: dict[int, Access] = field(default_factory=dict)
 
 
 def extract_operators(module: tvm.IRModule, origin: dict[str, tuple[str, ...]]) -> Extracted:
@@ -71,7 +74,7 @@ def extract_operators(module: tvm.IRModule, origin: dict[str, tuple[str, ...]]) 
             continue
         index = len(operators)
         edges.update((producer, index) for producer in readers)
-        operators.append(_operator(module, index, binding, source, nests, counts))
+        operators.append(_operator(module, index, binding, source, maker, nests, counts))
         names.append(binding.var.name)
         maker[binding.var.name] = frozenset({index})
     results = frozenset().union(*(maker.get(var.name, frozenset()) for var in variables(module["main"].body.body)))
@@ -105,12 +108,13 @@ def _trail(names: list[str], origin: dict[str, tuple[str, ...]]) -> list[tuple[s
     return trail[::-1]
 
 
-def _operator(module, index: int, binding, origin, nests: dict, counts: Counter) -> Operator:
+def _operator(module, index: int, binding, origin, maker: dict, nests: dict, counts: Counter) -> Operator:
     call = binding.value
     outputs = tuple(_tensor(ty) for ty in _fields(binding.var.ty))
     given = call.args[1].fields if is_call_tir(call) else call.args
     arguments = [argument for argument in given if isinstance(argument.ty, relax.TensorType)]
-    inputs = tuple(_tensor(a.ty) for a in arguments if isinstance(a, relax.Var))
+    variable = [position for position, argument in enumerate(arguments) if isinstance(argument, relax.Var)]
+    inputs = tuple(_tensor(arguments[position].ty) for position in variable)
     weights = tuple(_tensor(a.ty) for a in arguments if not isinstance(a, relax.Var))
     if is_call_tir(call):
         gvar = call.args[0]
@@ -135,6 +139,8 @@ def _operator(module, index: int, binding, origin, nests: dict, counts: Counter)
         origin=origin,
         multiply_adds=nest.multiply_adds,
         extern=not is_call_tir(call) or nest.opaque,
+        sources=tuple(next(iter(maker.get(arguments[position].name, ())), None) for position in variable),
+        access=tuple(nest.access.get(position) for position in variable),
     )
 
 
@@ -178,7 +184,7 @@ def describe(func: tirx.PrimFunc) -> Nest:
     main = max(blocks, key=lambda block: _iterations(block) * (2 if _is_reduction(block) else 1))
     loops = tuple(_loop(axis) for axis in main.iter_vars)
     multiply_adds = sum(_iterations(block) for block in blocks if _is_product_sum(block))
-    return Nest(loops, _flops(func), multiply_adds, opaque)
+    return Nest(loops, _flops(func), multiply_adds, opaque, read_access(func, main, blocks))
 
 
 def _is_opaque(block: s_tir.SBlock) -> bool:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import networkx as nx
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Pattern(enum.Enum):
@@ -37,6 +37,18 @@ class Loop:
     name: str
     extent: int
     kind: str
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loop's part in an index: loop × stride. `stride` is None where the index is not linear in the loop."""
+
+    loop: str
+    stride: int | None
+
+
+Access = tuple[tuple[Term, ...], ...]
+"""For each axis of a tensor, the loops that its index is made of; none for an axis that is read at one place."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ class Operator:
         origin: names of the ONNX nodes it came from, in the model's order; empty for an operator the importer added.
         multiply_adds: of its reduction over products (convolution, matmul and their like), else 0.
         extern: a call into a library, not a `call_tir`; it can be in no subgraph but its own.
+        sources: for each input the operator that computes it; None for an input of the model.
+        access: for each input how the loops index it; None where that is not known.
     """
 
     id: int
@@ -91,6 +105,8 @@ class Operator:
     origin: tuple[str, ...]
     multiply_adds: int = 0
     extern: bool = False
+    sources: tuple[int | None, ...] = ()
+    access: tuple[Access | None, ...] = ()
 
     @property
     def is_complex(self) -> bool:
@@ -208,5 +224,10 @@ def _tensor(data: dict) -> Tensor:
 def _operator(data: dict) -> Operator:
     tensors = {key: tuple(_tensor(t) for t in data[key]) for key in ("inputs", "weights", "outputs")}
     loops = tuple(Loop(**loop) for loop in data["loops"])
-    fields = data | tensors | {"loops": loops, "pattern": Pattern(data["pattern"]), "origin": tuple(data["origin"])}
-    return Operator(**fields)
+    fields = {"loops": loops, "pattern": Pattern(data["pattern"]), "access": tuple(map(_access, data["access"]))}
+    fields |= {key: tuple(data[key]) for key in ("origin", "sources")}
+    return Operator(**(data | tensors | fields))
+
+
+def _access(data: list | None) -> Access | None:
+    return None if data is None else tuple(tuple(Term(**term) for term in axis) for axis in data)
