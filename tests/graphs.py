@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ago_core.graph.opgraph import Loop, Operator, OpGraph, Pattern, Tensor, Totals
+from ago_core.graph.opgraph import Loop, Operator, OpGraph, Pattern, Tensor, Term, Totals
 
 SHAPE = (1, 32, 28, 28)
 
@@ -18,8 +18,15 @@ class _Builder:
         op_id = len(self.operators)
         activation = Tensor(SHAPE, "float32")
         loops = [Loop(f"i{axis}", extent, "spatial") for axis, extent in enumerate(SHAPE)]
+        access = tuple((Term(loop.name, 1),) for loop in loops)
         if complex_op:
             loops += [Loop("rc", 32, "reduction"), Loop("ry", 3, "reduction"), Loop("rx", 3, "reduction")]
+            access = (
+                (Term("i0", 1),),
+                (Term("rc", 1),),
+                (Term("i2", 1), Term("ry", 1)),
+                (Term("i3", 1), Term("rx", 1)),
+            )
         self.operators.append(
             Operator(
                 id=op_id,
@@ -33,6 +40,8 @@ class _Builder:
                 outputs=(activation,),
                 origin=(f"/{kind}/{op_id}<b>",),  # a name that would be HTML if it were shown as such
                 multiply_adds=activation.elements * 32 * 9 if complex_op else 0,
+                sources=sources or (None,),
+                access=(access,) * max(1, len(sources)),
             )
         )
         self.edges += [(source, op_id) for source in dict.fromkeys(sources)]

@@ -17,6 +17,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ago_core.fusion.reuse import edge_reuse
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.clusters import Clusters
 from ago_core.partition.partition import Partition, make_partition
@@ -54,7 +55,7 @@ class Settings:
 
     threshold: float = DEFAULT_THRESHOLD
     rule: Rule = Rule.STAGES
-    aware: bool = False
+    aware: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,6 @@ def cluster(graph: OpGraph, settings: Settings, savings: Savings | None = None) 
 def edge_savings(graph: OpGraph, settings: Settings) -> Savings:
     """What reuse analysis says where it is asked, else all bytes that cross the edge."""
     if settings.aware:
-        from ago_core.fusion.reuse import edge_reuse
-
         return {edge: reuse.bytes_saved for edge, reuse in edge_reuse(graph).items()}
     return {(u, v): 2 * graph.operators[u].bytes_written for u, v in graph.edges}
 
