@@ -32,7 +32,9 @@ def chains(draw):
         else:
             left, dims = math.prod(current), []
             while left > 1:
-                dims.append(draw(st.sampled_from([d for d in range(1, left + 1) if left % d == 0 and d <= 6] or [left])))
+                dims.append(
+                    draw(st.sampled_from([d for d in range(1, left + 1) if left % d == 0 and d <= 6] or [left]))
+                )
                 left //= dims[-1]
                 if len(dims) > 5:
                     dims.append(left)

@@ -9,6 +9,7 @@ ONNX's layout.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ from ago_core.errors import UserError
 from ago_core.graph.onnx_graph import OnnxGraph, attributes, is_default
 from ago_core.graph.refusals import element_type, refusal
 from ago_core.graph.views import Shape, View
+
+NHWC: Shape = (0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class Importer:
         return var
 
     def _convert(self, node: onnx.NodeProto) -> None:
-        from ago_core.graph.rules import RULES  # the rules import this module
+        from ago_core.graph.rules import OWN_LAYOUT, RULES  # the rules import this module
 
         self._node_origin = self.graph.origin[node.name]
         inputs = [self.values[name] if name else None for name in node.input]
@@ -172,7 +175,9 @@ class Importer:
             raise
         except Exception as error:
             raise _cannot(node, _reason(error)) from error
-        self.values.update(zip(node.output, (_inheriting(value, inputs) for value in outputs)))
+        if node.op_type not in OWN_LAYOUT:
+            outputs = [_inheriting(value, inputs) for value in outputs]
+        self.values.update(zip(node.output, outputs))
 
     def _check_outputs(self, node: onnx.NodeProto, outputs: list[Value]) -> None:
         """What others read of the node must be there, and have the shape and type that ONNX infers."""
@@ -233,6 +238,22 @@ def import_onnx(graph: OnnxGraph):
         return relax.backend.DispatchSortScan()(module), importer.origin
 
 
+def common_storage(inputs: list[Value]) -> Shape:
+    """The axis order in which most of the inputs' elements lie already, for tensors of the highest rank.
+
+    Scattered axes stay so only in images that lie as NHWC (a channel shuffle); elsewhere ONNX's order is used.
+    """
+    rank = max(len(value.shape) for value in inputs)
+    votes: dict[Shape, int] = {}
+    for value in inputs:
+        if len(value.shape) == rank and not value.is_constant:
+            order = value.view.storage()
+            if value.view.permutation() is None and order != NHWC:
+                order = tuple(range(rank))
+            votes[order] = votes.get(order, 0) + math.prod(value.shape)
+    return max(votes, key=votes.get) if votes else tuple(range(rank))
+
+
 def _cannot(node: onnx.NodeProto, reason: str) -> UserError:
     return UserError(f"The operator {node.op_type} at node {node.name!r} cannot be imported: {reason}.")
 
@@ -251,7 +272,7 @@ def _reason(error: Exception) -> str:
 
 
 def _inheriting(value: Value, inputs: list[Value | None]) -> Value:
-    """A result that still waits for a transpose waits for its inputs' sake: the trail is theirs."""
+    """A result that waits for a transpose though its operator has no layout of its own: the trail is its inputs'."""
     if value.trail or value.view.steps() is None:
         return value
     trail = (name for source in inputs if source is not None for name in source.trail)

@@ -38,7 +38,7 @@ class Taps:
         """k where output i is input i // k, which needs no look-up."""
         size = len(self.index)
         k = size // (int(self.index.max()) + 1)
-        return k if self.count == 1 and np.array_equal(self.index[:, 0], np.arange(size) // k) else None
+        return k if self.count == 1 and k > 0 and np.array_equal(self.index[:, 0], np.arange(size) // k) else None
 
 
 def make_taps(before: int, after: int, scale: float, attrs: dict) -> Taps:
