@@ -76,6 +76,15 @@ def load(model: onnx.ModelProto, folder: Path) -> Model:
     return import_source(open_source(path))
 
 
+def outputs(model: Model, inputs: dict) -> dict[str, list[np.ndarray]]:
+    """What the compiled model gives, for each partition method."""
+    target = host_target()
+    return {
+        method: Runner(compile_model(model, partition_by(model, method), target), inputs).outputs()
+        for method in METHODS
+    }
+
+
 def errors(model: Model, inputs: dict | None = None, expected: list[np.ndarray] | None = None) -> dict[str, float]:
     """Relative error against ONNX Runtime, the worst over the outputs, for each partition method.
 
@@ -84,8 +93,7 @@ def errors(model: Model, inputs: dict | None = None, expected: list[np.ndarray] 
     inputs = random_inputs(model.onnx) if inputs is None else inputs
     expected = Reference(model.onnx, threads=1).outputs(inputs) if expected is None else expected
     found = {}
-    for method in METHODS:
-        got = Runner(compile_model(model, partition_by(model, method), host_target()), inputs).outputs()
+    for method, got in outputs(model, inputs).items():
         assert [(g.shape, g.dtype) for g in got] == [(e.shape, e.dtype) for e in expected]
         found[method] = max(map(relative_error, got, expected))
     return found

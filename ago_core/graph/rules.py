@@ -93,6 +93,14 @@ def nary(imp: Importer, node, inputs, attrs):
     return [imp.result(imp.tvm_converter(node, _aligned(imp, inputs, stored)), stored)]
 
 
+def power(imp: Importer, node, inputs, attrs):
+    """ONNX allows an exponent of another type than the base, TVM does not."""
+    base, exponent = inputs
+    if exponent.is_constant and exponent.dtype != base.dtype:
+        exponent = Value.constant(imp.array(exponent).astype(base.dtype))
+    return nary(imp, node, [base, exponent], attrs)
+
+
 def chain(combine):
     """Variadic Sum, Max, Min as a chain of binary operators (TVM's converter stacks the inputs and reduces)."""
 
@@ -164,7 +172,7 @@ UNARY = {
 }
 NARY = {
     *("Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual"),
-    *("Less", "LessOrEqual", "Mod", "Mul", "Or", "Pow", "Sub", "Where", "Xor"),
+    *("Less", "LessOrEqual", "Mod", "Mul", "Or", "Sub", "Where", "Xor"),
 }
 
 OWN_LAYOUT = {  # their results are NHWC whatever their inputs are
@@ -178,6 +186,7 @@ RULES = (
         "Transpose": transpose,
         "DepthToSpace": depth_to_space,
         "SpaceToDepth": space_to_depth,
+        "Pow": power,
         "Clip": lambda *args: clip(*args) or unary(*args),
         "Sum": chain(relax.op.add),
         "Max": chain(relax.op.maximum),
