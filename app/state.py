@@ -58,7 +58,8 @@ class Session:
     """One browser tab.
 
     Attributes:
-        loaded: the current model.
+        loaded: the current model, which sessions share.
+        choice: how this session chose it: the file that it sent, not one that another session sent before.
         upload: the file behind it, kept from being deleted.
         loading: the choice and task of a model on its way.
         draft: the last upload; its sizes can be chosen anew after it was loaded.
@@ -70,6 +71,7 @@ class Session:
     """
 
     loaded: Loaded | None = None
+    choice: Choice | None = None
     upload: Upload | None = None
     loading: tuple[Choice, Task] | None = None
     draft: Draft | None = None
@@ -116,7 +118,7 @@ def shows_sample() -> bool:
     own = session()
     if own.loading:
         return own.loading[0].path is None
-    return own.draft is None and own.loaded is not None and own.loaded.choice.path is None
+    return own.draft is None and own.choice is not None and own.choice.path is None
 
 
 def receive_upload(name: str, content: bytes | memoryview) -> None:
@@ -152,7 +154,7 @@ def settle() -> None:
     if task.error:
         own.error = task.error
         return
-    own.loaded, own.selected = task.result, Selected()
+    own.loaded, own.choice, own.selected = task.result, choice, Selected()
     own.upload = own.draft.upload if own.draft and choice.path else None
     if not choice.path:
         st.query_params["model"] = choice.name
@@ -202,7 +204,7 @@ def select(operators: Sequence[int], method: str = "", subgraph: int | None = No
 def start(kind: str, method: str) -> Job:
     """Submits a "run" or "export" of the current model."""
     own = session()
-    work = Work(kind, own.loaded.choice, method)
+    work = Work(kind, own.choice, method)
     job = job_queue().submit(work, keep=own.upload)
     done = last_done(kind, method)
     own.jobs[work] = [done, job] if done else [job]
@@ -211,13 +213,13 @@ def start(kind: str, method: str) -> Job:
 
 def last_job(kind: str, method: str) -> Job | None:
     """The last job of this kind for the current model, whatever became of it."""
-    jobs = session().jobs.get(Work(kind, session().loaded.choice, method))
+    jobs = session().jobs.get(Work(kind, session().choice, method))
     return jobs[-1] if jobs else None
 
 
 def last_done(kind: str, method: str) -> Job | None:
     """The last job of this kind for the current model that has a result."""
-    jobs = session().jobs.get(Work(kind, session().loaded.choice, method), [])
+    jobs = session().jobs.get(Work(kind, session().choice, method), [])
     return next((job for job in reversed(jobs) if job.state is State.DONE), None)
 
 

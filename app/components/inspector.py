@@ -16,10 +16,11 @@ from visualizers.dot import subgraph_dot
 
 logger = logging.getLogger(__name__)
 
-INSIDE, CODE, MEMBERS = "Inside", "Code", "Operators"
+INSIDE, CODE = "Inside", "Code"
 BEFORE, AFTER = "Before scheduling", "After scheduling"
 MAX_DRAWN = 60
 CODE_HEIGHT = 420
+MAX_ROWS, ROWS_HEIGHT = 25, 600
 
 
 def inspector(loaded: Loaded) -> None:
@@ -73,7 +74,7 @@ def _operators(loaded: Loaded, operators: tuple[int, ...]) -> None:
 
 def _operator_table(loaded: Loaded, operators: tuple[int, ...]) -> None:
     rows = describe.operator_table(loaded.graph, loaded.views.values(), operators)
-    st.dataframe(rows, hide_index=True, height="content" if len(rows) <= 10 else 380)
+    st.dataframe(rows, hide_index=True, height="content" if len(rows) <= MAX_ROWS else ROWS_HEIGHT)
 
 
 def _subgraphs(loaded: Loaded, view: View, selected: state.Selected) -> None:
@@ -90,26 +91,36 @@ def _subgraphs(loaded: Loaded, view: View, selected: state.Selected) -> None:
     fact_line(describe.subgraph_rows(loaded.graph, view, index), HELPS)
     with st.container(horizontal=True):
         part = st.segmented_control(
-            "Part", (INSIDE, MEMBERS, CODE), default=INSIDE, required=True, key="part", label_visibility="collapsed"
+            "Part", (INSIDE, CODE), default=INSIDE, required=True, key="part", label_visibility="collapsed"
         )
         if part == CODE:
             stage = st.segmented_control(
                 "Stage", (BEFORE, AFTER), default=BEFORE, required=True, key="stage", label_visibility="collapsed"
             )
+        if view.partition.subgraphs[index] != selected.operators:
+            st.button(
+                f"Select all of S{index}",
+                type="tertiary",
+                icon=":material/select_all:",
+                on_click=state.select,
+                args=(view.partition.subgraphs[index], view.method, index),
+            )
     if part == INSIDE:
         _inside(loaded, view, index)
-    elif part == MEMBERS:
-        _operator_table(loaded, view.partition.subgraphs[index])
     else:
         _code(loaded, view, index, scheduled=stage == AFTER)
 
 
 def _inside(loaded: Loaded, view: View, index: int) -> None:
     members = view.partition.subgraphs[index]
-    if len(members) > MAX_DRAWN:
-        st.caption(f"{len(members)} operators are too many to draw here; the panel above shows them.")
-        return
-    st.graphviz_chart(subgraph_dot(loaded.graph, view.partition, index))
+    left, right = st.columns([2, 3])
+    with left:
+        if len(members) > MAX_DRAWN:
+            st.caption(f"{len(members)} operators are too many to draw here; the panel above shows them.")
+        else:
+            st.graphviz_chart(subgraph_dot(loaded.graph, view.partition, index))
+    with right:
+        _operator_table(loaded, members)
 
 
 def _code(loaded: Loaded, view: View, index: int, scheduled: bool) -> None:

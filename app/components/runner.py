@@ -43,7 +43,7 @@ def _cards(loaded: Loaded, was_busy: bool) -> None:
     if was_busy and not active:
         st.rerun()
     for job in active:
-        if job.work.choice != loaded.choice:
+        if job.work.choice != state.session().choice:
             _progress(job, f"{job.work.choice.name}, {METHOD_NAMES[job.work.method]}")
     for method, column in zip(METHOD_NAMES, st.columns(len(METHOD_NAMES))):
         with column.container(border=True, key=f"card-{method}"):

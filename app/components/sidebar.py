@@ -31,10 +31,12 @@ def sidebar() -> None:
             _upload()
         else:
             _sample()
-        if own.error:
-            st.error(plain(own.error), icon=":material/error:")
+        with st.container():  # a place of its own: what comes and goes here must not move what is below
+            if own.error:
+                st.error(plain(own.error), icon=":material/error:")
+            if own.loaded:
+                loading()
         if own.loaded:
-            loading()
             _current()
 
 
@@ -49,9 +51,9 @@ def _source_changed() -> None:
 def _current() -> None:
     own = state.session()
     with st.container(gap="xsmall"):
-        st.markdown(f"**{plain(own.loaded.choice.name)}**")
+        st.markdown(f"**{plain(own.choice.name)}**")
         rows = model_rows(own.loaded.graph)
-        facts([*rows, *((f"Size of {name}", str(size)) for name, size in own.loaded.choice.dims)], HELPS)
+        facts([*rows, *((f"Size of {name}", str(size)) for name, size in own.choice.dims)], HELPS)
 
 
 def _sample() -> None:

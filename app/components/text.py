@@ -18,7 +18,7 @@ _ROW = (
     '<div style="display:flex;gap:.75rem;padding:.2rem 0;border-bottom:1px solid rgba(138,143,152,.22)">{cells}</div>'
 )
 _CELL = (
-    '<{tag} style="text-align:left;padding:.35rem 1.25rem .35rem 0;vertical-align:top;'
+    '<{tag} style="text-align:left;padding:.2rem 1.25rem .2rem 0;vertical-align:top;'
     'border-bottom:1px solid rgba(138,143,152,.22);{style}">{text}</{tag}>'
 )
 _FIGURE = "white-space:nowrap;font-variant-numeric:tabular-nums"

@@ -96,7 +96,7 @@ def operator_table(graph: OpGraph, views: Iterable[View], members: Iterable[int]
     return [
         {
             "Operator": op.name,
-            "Complex": op.is_complex,
+            "Complex": "yes" if op.is_complex else "",
             "Output": _tensors(op.outputs),
             "Work": flops(op.flops),
             "Reads": nbytes(op.bytes_read),

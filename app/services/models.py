@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # importing TVM takes more than a second: the worker's thread
 DEFAULT_SAMPLE = "mobilenet_v2@224"
 METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO"}
 Progress = Callable[[str], None]
-PANEL_ASPECT = 1.2
+PANEL_ASPECT = 1.15
 KEPT = 4
 
 
@@ -85,7 +85,6 @@ class View:
 class Loaded:
     """A model with its partitions, by method."""
 
-    choice: Choice
     model: Model
     views: Mapping[str, View]
     _texts: dict[tuple, str] = field(default_factory=dict, repr=False)
@@ -161,7 +160,7 @@ def load(choice: Choice, progress: Progress) -> Loaded:
     for method, title in METHOD_NAMES.items():
         progress(f"Partitioning and drawing: {title}")
         views[method] = _view(model, partition_by(model, method), method)
-    return Loaded(choice, model, views)
+    return Loaded(model, views)
 
 
 def _view(model: Model, partition: Partition, method: str) -> View:
