@@ -120,3 +120,35 @@ def test_the_core_does_not_import_a_ui_library():
     code = "import sys, ago_core.cli, ago_core.graph.model, ago_core.artifacts.export; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert not {"streamlit", "plotly", "graphviz", "torch"} & set(done.stdout.split())
+
+
+def test_explain_answers_for_both_methods():
+    report = report_of("explain", "mobilenet_v2@56", "conv2d_1", "depthwise_conv2d_1")
+    assert report["operators"] == ["conv2d_1", "depthwise_conv2d_1"]
+    assert report["heuristic"]["together"] is False and report["heuristic"]["reasons"]
+    assert report["ago"]["together"] is True and "step" in report["ago"]["reasons"][0]
+
+
+def test_edit_from_a_script_saves_a_partition_that_runs(tmp_path):
+    model, script, saved = inverted_residual(tmp_path), tmp_path / "edits.json", tmp_path / "edited.json"
+    script.write_text(json.dumps([{"merge": ["pointwise_conv2d_1", "depthwise_conv2d_1"]}, {"split": ["sigmoid_1"]}]))
+    report = report_of("edit", model, script, "--method", "heuristic", "--save", saved)
+    assert report["edits"] == 2 and report["metrics"]["acyclic"]
+    assert report_of("run", model, "--partition", saved, "--runs", 3)["method"] == "edited"
+    changes = report_of("diff", model, "heuristic", saved)["changes"]
+    assert changes["merged"] + changes["re-cut"] + changes["split"] >= 1 and changes["same"] >= 1
+
+
+def test_a_refused_edit_names_the_cycle_and_what_helps_and_saves_nothing(tmp_path):
+    script, saved = tmp_path / "edits.json", tmp_path / "edited.json"
+    script.write_text(json.dumps([{"merge": ["pointwise_conv2d_2", "add_10"]}]))
+    done = cli("edit", "mobilenet_v2@56", script, "--method", "heuristic", "--save", saved)
+    assert done.returncode == 2 and "→" in done.stderr and "legal together with" in done.stderr
+    assert not saved.exists()
+
+
+def test_settings_of_ago_change_the_partition():
+    small = report_of("partition", "squeezenet@56", "--threshold", "40")
+    large = report_of("partition", "squeezenet@56", "--threshold", "300", "--rule", "exact", "--plain")
+    assert small["metrics"]["subgraphs"] > large["metrics"]["subgraphs"]
+    assert all(s["weight"] <= 40 or len(s["operators"]) == 1 for s in small["subgraphs"])

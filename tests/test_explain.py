@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ago_core.graph.model import load_model
-from ago_core.partition.ago import Rule, Settings, Verdict, cluster
+from ago_core.partition.ago import Verdict, cluster
 from ago_core.partition.explain import explain_ago, explain_heuristic, immediate_post_dominator
 from ago_core.partition.heuristic import heuristic_partition
 from ago_core.partition.metrics import is_acyclic
+from ago_core.partition.settings import Rule, Settings
 from ago_core.partition.trace import replay, state_at
 from tests.graphs import inception_graph, residual_graph
 from tests.test_partition import random_graphs

@@ -21,17 +21,10 @@ from ago_core.fusion.reuse import edge_reuse
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.clusters import Clusters
 from ago_core.partition.partition import Partition, make_partition
+from ago_core.partition.settings import DEFAULT_THRESHOLD, Rule, Settings
 from ago_core.partition.weights import operator_weights
 
-DEFAULT_THRESHOLD = 120.0
 Savings = Mapping[tuple[int, int], int]
-
-
-class Rule(enum.Enum):
-    """How a merge is shown to close no cycle."""
-
-    STAGES = "stages"
-    EXACT = "exact"
 
 
 class Verdict(enum.Enum):
@@ -41,21 +34,6 @@ class Verdict(enum.Enum):
     CYCLE = "would close a cycle"
     THRESHOLD = "over the threshold"
     NO_GAIN = "no gain from fusing"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Of the clustering.
-
-    Attributes:
-        threshold: a cluster's weight limit, in bits of schedule space; one operator may exceed it by itself.
-        rule: by stages, O(degree) a test, which may refuse needlessly; or exact, by search.
-        aware: whether complex operators only join where reuse analysis finds that fusion saves traffic.
-    """
-
-    threshold: float = DEFAULT_THRESHOLD
-    rule: Rule = Rule.STAGES
-    aware: bool = True
 
 
 @dataclass(frozen=True, slots=True)

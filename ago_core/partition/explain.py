@@ -8,9 +8,10 @@ import networkx as nx
 
 from ago_core.fusion.reuse import analyse
 from ago_core.graph.opgraph import Operator, OpGraph, Pattern
-from ago_core.partition.ago import Clustering, Rule, Verdict
+from ago_core.partition.ago import Clustering, Verdict
 from ago_core.partition.clusters import Clusters
 from ago_core.partition.partition import Partition
+from ago_core.partition.settings import Rule
 from ago_core.partition.trace import replay, sentence
 
 
@@ -131,9 +132,8 @@ def _two_complex(graph: OpGraph, partition: Partition, first: Operator, second: 
     a, b = heavy(first), heavy(second)
     if not a or not b:
         return []
-    return [
-        f"TVM allows one operator of pattern {Pattern.OUT_ELEMENTWISE_FUSABLE.value} a subgraph: here {a[0]} and {b[0]}."
-    ]
+    pattern = Pattern.OUT_ELEMENTWISE_FUSABLE.value
+    return [f"TVM allows one operator of pattern {pattern} a subgraph, and here are {a[0]} and {b[0]}."]
 
 
 def _not_dominated(graph: OpGraph, first: Operator, second: Operator) -> list[str]:
@@ -150,9 +150,8 @@ def _not_dominated(graph: OpGraph, first: Operator, second: Operator) -> list[st
 def _pattern_refused(first: Operator, second: Operator) -> list[str]:
     light = (Pattern.ELEMENTWISE, Pattern.BROADCAST)
     if first.pattern is Pattern.OUT_ELEMENTWISE_FUSABLE and second.pattern not in light:
-        return [
-            f"After {first.name} TVM fuses only elementwise and broadcast operators; {second.name} is {second.pattern.value}."
-        ]
+        rule = f"After {first.name} TVM fuses only elementwise and broadcast operators"
+        return [f"{rule}; {second.name} is {second.pattern.value}."]
     if first.pattern is Pattern.REDUCTION:
         return [f"{first.name} is a reduction, and TVM fuses nothing after one."]
     return []

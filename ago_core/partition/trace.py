@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ago_core.graph.opgraph import OpGraph
-from ago_core.partition.ago import Clustering, Rule, Step, Verdict
+from ago_core.partition.ago import Clustering, Step, Verdict
 from ago_core.partition.clusters import Clusters
+from ago_core.partition.settings import Rule
 from ago_core.partition.weights import operator_weights
 
 

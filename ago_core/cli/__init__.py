@@ -1,0 +1,131 @@
+"""The command line: everything the UI does, headless. `python -m ago_core --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+
+from ago_core.cli.common import METHODS, show
+from ago_core.cli.partition import diff_command, edit_command, explain_command, partition_command
+from ago_core.cli.run import export_command, run_command
+from ago_core.errors import UserError
+from ago_core.partition.settings import DEFAULT_THRESHOLD
+
+USER_ERROR = 2
+MODEL_HELP = "path of an ONNX file, or a sample such as mobilenet_v2@224 or bert_tiny@64"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command. Returns 0, 1 where a result was wrong, or 2 after a sentence about what the user can mend."""
+    args = _parser().parse_args(argv)
+    warnings.filterwarnings("ignore")
+    if getattr(args, "threads", None):
+        os.environ["TVM_NUM_THREADS"] = str(args.threads)  # read when TVM starts its pool
+    try:
+        return args.command(args)
+    except UserError as error:
+        print(json.dumps({"error": str(error)}) if getattr(args, "progress", False) else str(error), file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return 130
+
+
+def samples_command(args: argparse.Namespace) -> int:
+    from sample_models import SAMPLES
+
+    data = [{"name": s.name, "title": s.title, "sizes": list(s.sizes), "unit": s.size_unit} for s in SAMPLES.values()]
+    show(args, data, _samples_text)
+    return 0
+
+
+def _samples_text(rows: list[dict]) -> str:
+    return "\n".join(f"{row['name']}@{{{','.join(map(str, row['sizes']))}}}  {row['title']}" for row in rows)
+
+
+def _dimension(text: str) -> tuple[str, int]:
+    name, _, value = text.rpartition("=")
+    if not name or not value.isdigit() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a name and a positive number, such as batch=1")
+    return name, int(value)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a positive whole number")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ago_core", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    sub = _command(
+        commands, "partition", partition_command, "Group a model's operators into subgraphs and report them."
+    )
+    _takes_model(sub)
+    sub.add_argument("--save", metavar="FILE", help="write the partition as JSON")
+    sub = _command(commands, "explain", explain_command, "Say why two operators are, or are not, in one subgraph.")
+    _takes_model(sub, choice=False)
+    sub.add_argument("u", metavar="U", help="an operator, such as conv2d_1")
+    sub.add_argument("v", metavar="V", help="another one")
+    sub = _command(commands, "edit", edit_command, "Edit a partition by a script; refused edits say why.")
+    _takes_model(sub)
+    script = 'JSON list of {"merge": [OPS]}, {"split": [OPS]}, {"move": [OPS], "to": OP}; OPS are operator names'
+    sub.add_argument("script", metavar="FILE", help=script)
+    sub.add_argument("--save", metavar="OUT", help="write the edited partition as JSON")
+    sub = _command(commands, "diff", diff_command, "Compare two partitions of a model.")
+    _takes_model(sub, choice=False)
+    sub.add_argument("a", metavar="A", help="heuristic, ago, or a saved partition")
+    sub.add_argument("b", metavar="B", help="likewise")
+    sub = _command(commands, "run", run_command, "Compile a model, compare its output with ONNX Runtime, time both.")
+    _takes_model(sub)
+    _takes_runs(sub)
+    sub.add_argument("--seed", type=int, default=0, help="of the random input")
+    sub = _command(commands, "export", export_command, "Compile a model and write it as a folder or a .zip file.")
+    _takes_model(sub)
+    _takes_runs(sub)
+    sub.add_argument("--output", required=True, metavar="DIR", help="a new folder, or a file name ending in .zip")
+    _command(commands, "samples", samples_command, "List the sample models.")
+    return parser
+
+
+def _command(commands, name: str, command, text: str) -> argparse.ArgumentParser:
+    sub = commands.add_parser(name, help=text, description=text)
+    sub.set_defaults(command=command)
+    sub.add_argument("--json", action="store_true", help="report as JSON on standard output")
+    sub.add_argument("--progress", action="store_true", help="write progress as JSON lines to standard error")
+    return sub
+
+
+def _takes_model(sub: argparse.ArgumentParser, choice: bool = True) -> None:
+    sub.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    text = "a value for a symbolic dimension (repeatable)"
+    sub.add_argument("--dim", type=_dimension, action="append", default=[], metavar="NAME=N", help=text)
+    if choice:
+        chosen = sub.add_mutually_exclusive_group()
+        chosen.add_argument("--method", choices=METHODS, default="ago", help="default: ago")
+        chosen.add_argument("--partition", metavar="FILE", help="a saved partition instead of a method")
+    ago = sub.add_argument_group("settings of the method ago")
+    ago.add_argument(
+        "--threshold", type=_weight, default=DEFAULT_THRESHOLD, metavar="W", help="weight limit of a subgraph"
+    )
+    rule = "how a merge is shown to close no cycle (default: stages)"
+    ago.add_argument("--rule", choices=("stages", "exact"), default="stages", help=rule)
+    ago.add_argument("--plain", action="store_true", help="the paper's rule: join without asking what fusion gives")
+
+
+def _takes_runs(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--runs", type=_positive, default=30, help="timed runs (default 30)")
+    sub.add_argument("--threads", type=_positive, help="default: this machine's physical cores")
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a weight, a number from 0 on")
+    return weight

@@ -1,0 +1,77 @@
+"""Commands that compile: run and export."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ago_core.cli.common import chosen_partition, load, progress, show, threads
+
+
+def run_command(args: argparse.Namespace) -> int:
+    from ago_core.artifacts.verify import TOLERANCE, verify, versions
+
+    compiled = _compile(args)
+    report, _, _ = verify(compiled, threads(args), args.runs, args.seed, progress(args))
+    data = {
+        "model": compiled.model.name,
+        "method": compiled.partition.method,
+        "operators": len(compiled.model.graph),
+        "subgraphs": len(compiled.partition),
+        "max_rel_error": report.max_rel_error,
+        "tolerance": TOLERANCE,
+        "correct": report.correct,
+        "latency_ms": report.latency.to_json(),
+        "reference_ms": report.reference_latency.to_json(),
+        "threads": report.threads,
+        "machine": report.machine,
+        "target": str(compiled.target),
+        "build_seconds": compiled.build_seconds,
+        "versions": versions(),
+    }
+    show(args, data, _run_text)
+    return 0 if report.correct else 1
+
+
+def export_command(args: argparse.Namespace) -> int:
+    from ago_core.artifacts.export import export_artifact
+    from ago_core.artifacts.linker import require_linker
+
+    require_linker()  # before minutes of work
+    artifact = export_artifact(_compile(args), Path(args.output), threads(args), args.runs, progress(args))
+    path = artifact.path
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    listing = [{"name": file.name, "bytes": file.stat().st_size} for file in files]
+    data = {"path": str(path), "files": listing, "manifest": artifact.manifest, "reloaded": artifact.reloaded}
+    show(args, data, _export_text)
+    return 0
+
+
+def _compile(args: argparse.Namespace):
+    model = load(args)
+    progress(args)("Partitioning")
+    partition = chosen_partition(model, args)
+    from ago_core.devices.local import host_target
+    from ago_core.lowering.executable import compile_model
+
+    return compile_model(model, partition, host_target(), progress(args))
+
+
+def _run_text(data: dict) -> str:
+    latency, reference = data["latency_ms"], data["reference_ms"]
+    verdict = "matches" if data["correct"] else "DOES NOT match"
+    return (
+        f"{data['model']}, {data['method']}: {data['subgraphs']} subgraphs, built in {data['build_seconds']:.1f} s\n"
+        f"  {verdict} ONNX Runtime: relative error {data['max_rel_error']:.1e} (tolerance {data['tolerance']:.0e})\n"
+        f"  median {latency['median']:.2f} ms (quartiles {latency['q1']:.2f} to {latency['q3']:.2f}, "
+        f"{len(latency['runs'])} runs, {data['threads']} threads, not tuned)\n"
+        f"  ONNX Runtime {reference['median']:.2f} ms (quartiles {reference['q1']:.2f} to {reference['q3']:.2f})\n"
+        f"  on {data['machine']}"
+    )
+
+
+def _export_text(data: dict) -> str:
+    files = "\n".join(f"  {file['bytes']:12,d}  {file['name']}" for file in data["files"])
+    reloaded = data["reloaded"]
+    check = f"error {reloaded['max_rel_error']:.1e}, median {reloaded['latency_ms']['median']:.2f} ms"
+    return f"{data['path']}\n{files}\n  loaded in a clean process: {check}"

@@ -1,0 +1,30 @@
+"""What a user can choose about AGO's partition."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+DEFAULT_THRESHOLD = 120.0
+
+
+class Rule(enum.Enum):
+    """How a merge is shown to close no cycle."""
+
+    STAGES = "stages"
+    EXACT = "exact"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of the clustering.
+
+    Attributes:
+        threshold: a cluster's weight limit, in bits of schedule space; one operator may exceed it by itself.
+        rule: by stages, O(degree) a test, which may refuse needlessly; or exact, by search.
+        aware: whether complex operators only join where reuse analysis finds that fusion saves traffic.
+    """
+
+    threshold: float = DEFAULT_THRESHOLD
+    rule: Rule = Rule.STAGES
+    aware: bool = True
