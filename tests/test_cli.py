@@ -131,7 +131,9 @@ def test_explain_answers_for_both_methods():
 
 def test_edit_from_a_script_saves_a_partition_that_runs(tmp_path):
     model, script, saved = inverted_residual(tmp_path), tmp_path / "edits.json", tmp_path / "edited.json"
-    script.write_text(json.dumps([{"merge": ["pointwise_conv2d_1", "depthwise_conv2d_1"]}, {"split": ["sigmoid_1"]}]))
+    script.write_text(
+        json.dumps([{"merge": ["pointwise_conv2d_1", "depthwise_conv2d_1"]}, {"split": ["sigmoid_1", "multiply_1"]}])
+    )
     report = report_of("edit", model, script, "--method", "heuristic", "--save", saved)
     assert report["edits"] == 2 and report["metrics"]["acyclic"]
     assert report_of("run", model, "--partition", saved, "--runs", 3)["method"] == "edited"

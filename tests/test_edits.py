@@ -55,19 +55,27 @@ def test_an_edit_is_made_or_refused_with_a_witness(data):
 
 
 @given(st.data())
-def test_taking_along_what_the_refusal_names_makes_a_merge_legal_and_nothing_less_does(data):
-    graph, partition = data.draw(partitioned(largest=14))
-    indices = data.draw(st.sets(st.integers(0, len(partition) - 1), min_size=1, max_size=3))
+def test_taking_along_what_the_refusal_names_makes_the_edit_legal(data):
+    graph, partition = data.draw(partitioned())
+    group, make = edit(data.draw, graph, partition)
     if any(op.extern for op in graph.operators):
         return
-    result = merge(graph, partition, indices)
-    if isinstance(result, Partition):
+    result = make()
+    if isinstance(result, Refusal):
+        assert isinstance(split(graph, partition, group | set(result.take_along)), Partition)
+
+
+@given(st.data())
+def test_nothing_less_would_make_the_edit_legal(data):
+    graph, partition = data.draw(partitioned(largest=9))
+    group, make = edit(data.draw, graph, partition)
+    if any(op.extern for op in graph.operators):
         return
-    further = {partition.owner[op] for op in result.take_along}
-    assert isinstance(merge(graph, partition, indices | further), Partition)
-    for size in range(len(further)):
-        for fewer in itertools.combinations(further, size):
-            assert isinstance(merge(graph, partition, indices | set(fewer)), Refusal)
+    result = make()
+    if isinstance(result, Refusal):
+        others = sorted(set(range(len(graph))) - group)
+        for fewer in itertools.combinations(others, len(result.take_along) - 1):
+            assert isinstance(split(graph, partition, group | set(fewer)), Refusal)
 
 
 @given(st.data())

@@ -13,7 +13,7 @@ import networkx as nx
 
 from ago_core.errors import UserError
 from ago_core.graph.opgraph import OpGraph
-from ago_core.partition.partition import InvalidPartition, Partition, make_partition, quotient
+from ago_core.partition.partition import InvalidPartition, Partition, make_partition, quotient, topological_order
 
 EDITED = "edited"
 
@@ -25,7 +25,7 @@ class Refusal:
     Attributes:
         reason: one sentence.
         cycle: edges between operators, (producer, reader), that lead from subgraph to subgraph and back to the first.
-        take_along: operators of the fewest further subgraphs with which the edited group would be legal.
+        take_along: the fewest further operators with which the edited group would be legal.
     """
 
     reason: str
@@ -101,10 +101,33 @@ def _edges_of(graph: OpGraph, cycle: tuple[tuple[int, ...], ...]) -> tuple[tuple
 
 
 def _take_along(graph: OpGraph, group: tuple[int, ...], others: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """Operators of the subgraphs that both read the group, at however many steps, and are read by it."""
+    """The fewest further operators of three ways to be legal.
+
+    All that waits for the group while the group waits for it makes a strongly connected part of the quotient graph.
+    Either all its subgraphs come along, or of each only the operators after the group, or only those before it.
+    """
     readers = quotient(graph, [group, *others])
-    component = next(part for part in _strong_components(readers) if 0 in part)
-    return tuple(sorted(op for index in component - {0} for op in others[index - 1]))
+    component = next(part for part in _strong_components(readers) if 0 in part) - {0}
+    whole = {op for index in component for op in others[index - 1]}
+    ways = [whole & _reached(graph.successors, group), whole & _reached(graph.predecessors, group), whole]
+    legal = [way for way in ways if _is_legal(graph, {*group, *way}, others)]
+    return tuple(sorted(min(legal, key=len)))
+
+
+def _reached(neighbours: tuple[tuple[int, ...], ...], start: tuple[int, ...]) -> set[int]:
+    seen, waiting = set(start), list(start)
+    while waiting:
+        for other in neighbours[waiting.pop()]:
+            if other not in seen:
+                seen.add(other)
+                waiting.append(other)
+    return seen
+
+
+def _is_legal(graph: OpGraph, group: set[int], others: list[tuple[int, ...]]) -> bool:
+    rest = [left for members in others if (left := tuple(op for op in members if op not in group))]
+    readers = quotient(graph, [tuple(group), *rest])
+    return len(topological_order(readers)) == len(readers)
 
 
 def _strong_components(readers: list[list[int]]) -> Iterable[set[int]]:
