@@ -296,6 +296,13 @@ def test_code_that_cannot_be_made_is_a_sentence(app, monkeypatch):
     assert "could not lower this subgraph" in app.error[0].value and not app.exception
 
 
+def test_a_fault_of_the_app_is_a_sentence_beside_what_still_works(app, monkeypatch):
+    monkeypatch.setattr(models.View, "title", property(lambda _: 1 / 0))
+    app.switch_page(COMPARE).run()
+    assert "could not be shown (ZeroDivisionError)" in app.error[0].value and not app.exception
+    assert SPEC in text(app)
+
+
 # Compare
 
 

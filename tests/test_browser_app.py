@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import onnx
@@ -108,6 +109,21 @@ def test_from_opening_to_a_verified_model(page, server):
     page.get_by_role("button", name="Compile and run").click()
     page.get_by_role("button", name="Cancel").wait_for()
     reads(page, "Output matches ONNX Runtime", seconds=60)
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no linker on the PATH")
+def test_an_artifact_can_be_downloaded(page, server):
+    page.goto(f"{server}/run?model=squeezenet@56")
+    page.get_by_role("radio", name="AGO", exact=True).click()
+    page.get_by_role("button", name="Compile and run").click()
+    reads(page, "Output matches ONNX Runtime", seconds=60)
+    page.get_by_role("button", name="Prepare the artifact").click()
+    download = page.get_by_role("button", name="Download squeezenet-56-ago.zip")
+    download.wait_for(timeout=60_000)
+    with page.expect_download() as started:
+        download.click()
+    with zipfile.ZipFile(started.value.path()) as archive:
+        assert "run.py" in {Path(name).name for name in archive.namelist()}
 
 
 def test_a_broken_file_is_one_sentence_and_a_good_one_loads(page, server, tmp_path):

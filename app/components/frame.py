@@ -7,6 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import state
+from app.components.guard import guarded
 from app.components.loading import first_time
 from app.services.models import Loaded
 
@@ -24,4 +25,4 @@ def with_model(content: Callable[[Loaded], None]) -> None:
     if loaded is None:
         first_time()
     else:
-        content(loaded)
+        guarded(content, loaded)

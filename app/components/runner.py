@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.components.guard import guarded
 from app.components.loading import POLL_SECONDS
 from app.components.text import facts, plain
 from app.services.jobs import Job, State
@@ -34,13 +35,16 @@ def runner(loaded: Loaded) -> None:
         "Every subgraph becomes one function with a default schedule, not tuned. The output is compared with ONNX "
         "Runtime's on the same random input and threads, then both are timed."
     )
-    st.fragment(_cards, run_every=POLL_SECONDS if busy else None)(loaded, busy)
+    st.fragment(guarded, run_every=POLL_SECONDS if busy else None)(_cards, loaded, busy)
 
 
 def _cards(loaded: Loaded, was_busy: bool) -> None:
-    """One card for each method; drawn again and again while something runs."""
+    """One card for each method; drawn again and again while something runs.
+
+    Where that begins or ends, the whole page is drawn again, since only that starts or stops the refreshing.
+    """
     active = state.active_jobs()
-    if was_busy and not active:
+    if bool(active) != was_busy:
         st.rerun()
     for job in active:
         if job.work.choice != state.session().choice:
