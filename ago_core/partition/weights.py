@@ -23,7 +23,12 @@ LEVELS = {("spatial", True): 4, ("reduction", True): 2, ("spatial", False): 2, (
 
 def operator_weight(op: Operator) -> float:
     """In bits of schedule space; at least 1."""
-    return 1.0 + sum(_loop_bits(loop, op.is_complex) for loop in op.loops)
+    return 1.0 + schedule_bits(op)
+
+
+def schedule_bits(op: Operator) -> float:
+    """Logarithm to base 2 of the number of ways to tile the operator's main nest."""
+    return sum(_loop_bits(loop, op.is_complex) for loop in op.loops)
 
 
 def operator_weights(graph: OpGraph) -> tuple[float, ...]:
