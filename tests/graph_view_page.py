@@ -11,7 +11,7 @@ import streamlit as st
 
 from ago_core.partition.partition import make_partition
 from app.components.graph_view import Selection, graph_view
-from tests.graphs import attention_graph, block_groups, fused_groups, inception_graph, residual_graph
+from benchmarks.synthetic import attention_graph, block_groups, fused_groups, inception_graph, residual_graph
 from visualizers.elements import elements
 from visualizers.layout import layout
 

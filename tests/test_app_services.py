@@ -18,8 +18,8 @@ from app.services.jobs import Job, JobQueue, State, Work
 from app.services.models import Choice, ModelStore, View
 from app.services.uploads import store
 from app.services.worker import Task
+from benchmarks.synthetic import fused_groups, residual_graph
 from sample_models import UnknownSample
-from tests.graphs import fused_groups, residual_graph
 from visualizers.layout import Layout
 
 SAMPLE = Choice.sample("squeezenet@56")

@@ -13,7 +13,7 @@ from ago_core.partition.edits import Refusal, merge, move, split
 from ago_core.partition.history import History
 from ago_core.partition.metrics import crossing_bytes, is_acyclic
 from ago_core.partition.partition import InvalidPartition, Partition, make_partition
-from tests.graphs import inception_graph, residual_graph
+from benchmarks.synthetic import inception_graph, residual_graph
 from tests.test_partition import random_graphs
 
 

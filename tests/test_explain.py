@@ -14,7 +14,7 @@ from ago_core.partition.heuristic import heuristic_partition
 from ago_core.partition.metrics import is_acyclic
 from ago_core.partition.settings import Rule, Settings
 from ago_core.partition.trace import replay, state_at
-from tests.graphs import inception_graph, residual_graph
+from benchmarks.synthetic import inception_graph, residual_graph
 from tests.test_partition import random_graphs
 
 settings_of_clustering = st.builds(

@@ -22,7 +22,7 @@ from ago_core.partition.partition import (
     topological_order,
 )
 from ago_core.partition.weights import operator_weights, ordered_factorisations
-from tests.graphs import inception_graph, residual_graph
+from benchmarks.synthetic import inception_graph, residual_graph
 
 TENSOR = Tensor((1, 8), "float32")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ago_core.fusion.reuse import Axis, analyse, edge_reuse
 from ago_core.graph.model import load_model
 from ago_core.graph.opgraph import Loop, Term
-from tests.graphs import residual_graph
+from benchmarks.synthetic import residual_graph
 
 
 @given(

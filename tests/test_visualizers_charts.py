@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ago_core.partition.partition import make_partition
-from tests.graphs import block_groups, inception_graph, residual_graph
+from benchmarks.synthetic import block_groups, inception_graph, residual_graph
 from visualizers import charts
 from visualizers.dot import subgraph_dot
 from visualizers.dot_engine import find_dot

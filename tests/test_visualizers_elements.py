@@ -7,7 +7,7 @@ import math
 import pytest
 
 from ago_core.partition.partition import make_partition
-from tests.graphs import block_groups, fused_groups, inception_graph, residual_graph
+from benchmarks.synthetic import block_groups, fused_groups, inception_graph, residual_graph
 from visualizers.elements import describe, elements, subgraph_hues
 from visualizers.layout import Layout, layout
 from visualizers.palette import SUBGRAPH_HUES, series_hue

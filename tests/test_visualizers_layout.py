@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.partition import Partition, make_partition
-from tests.graphs import attention_graph, block_groups, fused_groups, inception_graph, residual_graph
+from benchmarks.synthetic import attention_graph, block_groups, fused_groups, inception_graph, residual_graph
 from visualizers import dot_engine, layered
 from visualizers.dot_engine import Effort, edge_spans, simplify
 from visualizers.drawing import Drawing, node_size

@@ -1,4 +1,4 @@
-"""Small synthetic OpGraphs and groupings for tests that need no TVM: networks with the shapes that real ones have."""
+"""Small synthetic OpGraphs with the shapes of real networks, and groupings of them, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -107,6 +107,28 @@ def attention_graph(size: int) -> OpGraph:
         attended = builder.add("add", Pattern.BROADCAST, builder.conv(mixed, relu=False), trunk)
         trunk = builder.add("add", Pattern.BROADCAST, builder.conv(builder.conv(attended), relu=False), attended)
     return builder.graph("attention", size)
+
+
+def unet_graph(size: int) -> OpGraph:
+    """A U-Net of exactly `size` operators: a long way down, and up again with a skip connection from each level."""
+    builder = _Builder()
+    trunk, skips = builder.conv(None), []
+    while len(builder.operators) < size // 2:
+        trunk = builder.conv(builder.conv(trunk))
+        skips.append(trunk)
+        trunk = builder.add("max_pool2d", Pattern.REDUCTION, trunk)
+    while len(builder.operators) < size:
+        joined = (trunk, skips.pop()) if skips else (trunk,)
+        trunk = builder.conv(builder.conv(builder.add("concatenate", Pattern.INJECTIVE, *joined)))
+    return builder.graph("unet", size)
+
+
+FAMILIES = {
+    "residual": residual_graph,
+    "inception": inception_graph,
+    "unet": unet_graph,
+    "transformer": attention_graph,
+}
 
 
 def fused_groups(graph: OpGraph) -> list[tuple[int, ...]]:
