@@ -4,8 +4,8 @@
     python -m benchmarks.partition --json     print the JSON instead
     python -m benchmarks.partition --largest 10000
 
-Synthetic networks with the shapes of real ones. A partition counts from an OpGraph to a checked Partition, reuse analysis
-included; an edit counts with all its checks. Each figure is the median of repeated runs.
+Synthetic networks with the shapes of real ones. A partition counts from an OpGraph to a checked Partition, reuse
+analysis included; an edit counts with all its checks. Each figure is the median of repeated runs.
 """
 
 from __future__ import annotations

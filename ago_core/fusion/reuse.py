@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 from ago_core.graph.opgraph import Access, Operator, OpGraph, Tensor, Term
@@ -147,7 +148,7 @@ def _judge(graph: OpGraph, producer: int, op: Operator, tensor: Tensor, access: 
     reread = tuple(loop.name for loop in op.loops if loop.extent > 1 and loop.name not in indexed)
     axes = tuple(_axis(op, extent, terms) for extent, terms in zip(tensor.shape, access))
     element = max(1, tensor.nbytes // max(1, tensor.elements))
-    recompute, outputs = min(_tiles(axes, cache_bytes // element), default=(math.inf, ()))
+    recompute, outputs = _best_tile(axes, cache_bytes // element)
     if not outputs and axes:
         return _does_not_pay(
             reread, f"{op.name} needs {tensor} nearly whole, {_size(tensor.nbytes)}, too much for a cache"
@@ -166,6 +167,12 @@ def _judge(graph: OpGraph, producer: int, op: Operator, tensor: Tensor, access: 
 
 def _size(nbytes: int) -> str:
     return f"{nbytes} B" if nbytes < 1024 else f"{nbytes / 1024:.0f} KB"
+
+
+@cache
+def _best_tile(axes: tuple[Axis, ...], elements: int) -> tuple[float, tuple[int, ...]]:
+    """(recompute, outputs of a tile by axis) with the least recompute; (inf, ()) where nothing fits."""
+    return min(_tiles(axes, elements), default=(math.inf, ()))
 
 
 def _tiles(axes: tuple[Axis, ...], elements: int) -> Iterator[tuple[float, tuple[int, ...]]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+import tvm
 from tvm import IRModule, relax
 
 from ago_core.errors import UserError
@@ -72,7 +73,10 @@ def import_source(source: Source, progress: Progress = lambda _: None) -> Model:
     progress("Importing operators")
     module, origin = import_onnx(graph)
     progress("Lowering operators to loops")
-    module = legalise(module)
+    try:
+        module = legalise(module)
+    except tvm.error.TVMError as error:
+        raise UserError(f"{source.name} cannot be lowered to loops: {str(error).strip().splitlines()[-1]}") from error
     progress("Reading the operator graph")
     extracted = extract_operators(module, origin)
     operators = extracted.operators

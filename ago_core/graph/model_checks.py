@@ -160,7 +160,8 @@ def _folds(node: onnx.NodeProto, constants: set[str]) -> bool:
 
 def _is_supported(node: onnx.NodeProto, supported: frozenset[str]) -> bool:
     if node.domain == "com.microsoft":
-        return node.op_type in supported
+        is_theirs = node.op_type in _MICROSOFT_MEANING or not onnx.defs.has(node.op_type)
+        return node.op_type in supported and is_theirs
     return node.domain in DEFAULT_DOMAINS and node.op_type in supported - _MICROSOFT_MEANING
 
 

@@ -88,7 +88,8 @@ class Operator:
         outputs: tensors written.
         origin: names of the ONNX nodes it came from, in the model's order; empty for an operator the importer added.
         multiply_adds: of its reduction over products (convolution, matmul and their like), else 0.
-        extern: a call into a library, not a `call_tir`; it can be in no subgraph but its own.
+        extern: a call into a library, or a PrimFunc that TVM cannot see inside (sort, scan, scatter); it can be in no
+            subgraph but its own.
         sources: for each input the operator that computes it; None for an input of the model.
         access: for each input how the loops index it; None where that is not known.
     """

@@ -20,7 +20,7 @@ from ago_core.errors import UserError
 from ago_core.graph import model_checks, model_shapes, model_weights
 from ago_core.graph.model_checks import first_line, quoted
 
-IMPORTER_VERSION = 1  # part of every model's hash: raise it when the same file gives another OpGraph
+IMPORTER_VERSION = 2  # part of every model's hash: raise it when the same file gives another OpGraph
 MAX_BYTES = 2 << 30  # file and external data together, and any single tensor
 
 
