@@ -14,13 +14,17 @@ import streamlit as st
 
 import sample_models
 from app.services.jobs import Job, State, Work, job_queue
-from app.services.models import DEFAULT_SAMPLE, METHOD_NAMES, Choice, Loaded, model_store
+from app.services.loaded import Loaded
+from app.services.models import DEFAULT_SAMPLE, Choice, model_store
+from app.services.study import EDITED, Study
 from app.services.uploads import Upload, store
 from app.services.worker import Task
 
-SIDES = ("left", "right")
+SIDES = {"left": "heuristic", "right": "ago"}
+"""The panels, and what each shows at first."""
+
 INSPECTOR_TAB = "inspector-tab"
-OPERATORS_TAB = "operators"
+OPERATORS_TAB, WHY_TAB = "operators", "why"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Session:
         error: one sentence about the last choice, or "".
         selected: in the panels.
         methods: the partition that the left and the right panel show.
+        differences: whether the panels are coloured by what differs between them.
+        studies: what this session does with each model.
         jobs: for each kind of work the last job that is done, and the one after it.
     """
 
@@ -78,7 +84,9 @@ class Session:
     sample: str = DEFAULT_SAMPLE
     error: str = ""
     selected: Selected = field(default_factory=Selected)
-    methods: dict[str, str] = field(default_factory=lambda: dict(zip(SIDES, METHOD_NAMES)))
+    methods: dict[str, str] = field(default_factory=lambda: dict(SIDES))
+    differences: bool = False
+    studies: dict[Choice, Study] = field(default_factory=dict)
     jobs: dict[Work, list[Job]] = field(default_factory=dict)
 
 
@@ -155,6 +163,9 @@ def settle() -> None:
         own.error = task.error
         return
     own.loaded, own.choice, own.selected = task.result, choice, Selected()
+    for study_of_another in own.studies.values():
+        study_of_another.loaded = None
+    own.studies.setdefault(choice, Study()).loaded = own.loaded
     own.upload = own.draft.upload if own.draft and choice.path else None
     if not choice.path:
         st.query_params["model"] = choice.name
@@ -195,16 +206,41 @@ def busy_with() -> str:
     return own.loading[0].name if own.loading else own.draft.upload.name
 
 
+def study() -> Study:
+    """What this session does with the current model."""
+    own = session()
+    return own.studies[own.choice]
+
+
+def method(side: str) -> str:
+    """The partition that a panel shows: the chosen one, where the current model has it."""
+    chosen = session().methods[side]
+    return chosen if chosen in study().partitions else SIDES[side]
+
+
+def edit_copy(side: str) -> None:
+    """Turns a panel to the edited partition, made a copy of what the panel shows."""
+    study().edit_copy(method(side))
+    session().methods[side] = EDITED
+
+
 def select(operators: Sequence[int], method: str = "", subgraph: int | None = None) -> None:
     """Selects operators, or a subgraph with its operators, and turns the inspector to them."""
     session().selected = Selected(tuple(operators), method if subgraph is not None else "", subgraph)
-    st.session_state[INSPECTOR_TAB] = session().selected.method or OPERATORS_TAB
+    if st.session_state.get(INSPECTOR_TAB) != WHY_TAB:
+        st.session_state[INSPECTOR_TAB] = session().selected.method or OPERATORS_TAB
+    study().forget_refusal()
+
+
+def asks_why() -> bool:
+    """Whether the inspector says why operators are, or are not, together."""
+    return st.session_state.get(INSPECTOR_TAB) == WHY_TAB
 
 
 def start(kind: str, method: str) -> Job:
-    """Submits a "run" or "export" of the current model."""
+    """Submits a "run" or "export" of the current model under one of its partitions, as it is now."""
     own = session()
-    work = Work(kind, own.choice, method)
+    work = _work(kind, method)
     job = job_queue().submit(work, keep=own.upload)
     done = last_done(kind, method)
     own.jobs[work] = [done, job] if done else [job]
@@ -212,17 +248,26 @@ def start(kind: str, method: str) -> Job:
 
 
 def last_job(kind: str, method: str) -> Job | None:
-    """The last job of this kind for the current model, whatever became of it."""
-    jobs = session().jobs.get(Work(kind, session().choice, method))
+    """The last job of this kind for the current model and partition, whatever became of it."""
+    jobs = session().jobs.get(_work(kind, method))
     return jobs[-1] if jobs else None
 
 
 def last_done(kind: str, method: str) -> Job | None:
-    """The last job of this kind for the current model that has a result."""
-    jobs = session().jobs.get(Work(kind, session().choice, method), [])
+    """The last job of this kind for the current model and partition that has a result."""
+    jobs = session().jobs.get(_work(kind, method), [])
     return next((job for job in reversed(jobs) if job.state is State.DONE), None)
 
 
+def _work(kind: str, method: str) -> Work:
+    return Work(kind, session().choice, study().partitions[method])
+
+
 def active_jobs() -> list[Job]:
-    """This session's jobs that wait or run, of all models."""
+    """This session's jobs that wait or run, of all models and partitions."""
     return [jobs[-1] for jobs in session().jobs.values() if jobs[-1].active]
+
+
+def is_of_another(job: Job) -> bool:
+    """Whether a job is of another model than the current one, or of a partition that it no longer has."""
+    return job.work.choice != session().choice or job.work.partition not in study().partitions.values()

@@ -17,14 +17,27 @@ YELLOW = "#F0E442"
 OLIVE = "#8F8F2E"
 SKY_TINT = "#D3EAF8"
 
+NEUTRAL = "#8A8F98"
+"""Axes, grids and whatever carries no meaning: a grey that shows on white and on dark alike."""
+
 SUBGRAPH_HUES = (ORANGE, BLUE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, OLIVE)
 """Hues of subgraph boxes, in the order in which the colouring of the quotient graph prefers them."""
 
 METHOD_HUES = {"heuristic": ORANGE, "ago": BLUE, "edited": GREEN}
 """Hue of each way to make a partition (`Partition.method`), the same in every chart."""
 
-NEUTRAL = "#8A8F98"
-"""Axes, grids and whatever carries no meaning: a grey that shows on white and on dark alike."""
+MARK_HUES = {
+    "same": NEUTRAL,
+    "split": ORANGE,
+    "merged": BLUE,
+    "recut": PURPLE,
+    "affix": SKY,
+    "cluster": BLUE,
+    "candidate": ORANGE,
+    "along": PURPLE,
+    "cycle": VERMILLION,
+}
+"""Hue of each mark of the graph view; the later one wins. A mark has its own kind of line too."""
 
 
 def series_hue(name: str, position: int) -> str:

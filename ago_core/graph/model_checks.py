@@ -18,6 +18,7 @@ from ago_core.graph.simplify import NOT_CONSTANT
 DEFAULT_DOMAINS = ("", "ai.onnx")
 MIN_IR_VERSION = 3
 _MICROSOFT_MEANING = {"Attention"}  # TVM reads this name as com.microsoft's operator, not as ONNX's of opset 23
+_ALSO_MICROSOFT = {"Gelu"}  # the same in both domains
 _SHOWN = 8
 
 
@@ -160,7 +161,8 @@ def _folds(node: onnx.NodeProto, constants: set[str]) -> bool:
 
 def _is_supported(node: onnx.NodeProto, supported: frozenset[str]) -> bool:
     if node.domain == "com.microsoft":
-        is_theirs = node.op_type in _MICROSOFT_MEANING or not onnx.defs.has(node.op_type)
+        theirs = _MICROSOFT_MEANING | _ALSO_MICROSOFT
+        is_theirs = node.op_type in theirs or not onnx.defs.has(node.op_type)
         return node.op_type in supported and is_theirs
     return node.domain in DEFAULT_DOMAINS and node.op_type in supported - _MICROSOFT_MEANING
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from ago_core.graph.opgraph import Operator, OpGraph, Tensor
-from app.services.models import View
+from app.services.loaded import View
 from visualizers.units import flops, nbytes, quantity
 
 Row = tuple[str, str]

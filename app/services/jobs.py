@@ -25,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ago_core.partition.partition import Partition
 from app.services.models import Choice
 from app.services.worker import Progress, Worker
 
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "ago_core")
 USER_ERROR = 2
-REPORT = "report.json"
+REPORT, PARTITION = "report.json", "partition.json"
 GRACE_SECONDS = 2.0
 
 
@@ -49,17 +50,22 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Work:
-    """What a job does. `kind` is "run" or "export", a command of the command line."""
+    """What a job does. `kind` is "run" or "export", a command of the command line; the partition goes as a file."""
 
     kind: str
     choice: Choice
-    method: str
+    partition: Partition
+
+    @property
+    def method(self) -> str:
+        return self.partition.method
 
     def arguments(self, folder: Path) -> list[str]:
         """The command's arguments; `folder` is the job's own."""
+        partition = ["--partition", str(folder / PARTITION)]
         dims = [part for name, size in self.choice.dims for part in ("--dim", f"{name}={size}")]
         output = ["--output", str(folder / self.file_name)] if self.kind == "export" else []
-        return [self.kind, str(self.choice.spec), *dims, "--method", self.method, *output, "--json", "--progress"]
+        return [self.kind, str(self.choice.spec), *dims, *partition, *output, "--json", "--progress"]
 
     @property
     def file_name(self) -> str:
@@ -131,6 +137,7 @@ class Job:
             self.progress.step("Starting the compiler")
             self.state = State.RUNNING
             folder = Path(self._folder.name)
+            (folder / PARTITION).write_text(json.dumps(self.work.partition.to_json()))
             with (folder / REPORT).open("wb") as stdout:
                 self._process = subprocess.Popen(
                     [*self._command, *self.work.arguments(folder)],

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import sample_models
-from ago_core.graph.opgraph import OpGraph
 from ago_core.graph.source import symbolic_dimensions
-from ago_core.partition.metrics import Metrics, complex_per_subgraph, measure, subgraph_weights
-from ago_core.partition.partition import Partition
+from ago_core.partition.settings import Settings
+from app.services.loaded import METHOD_NAMES, Loaded
 from app.services.uploads import Upload
 from app.services.worker import Task, Worker
-from visualizers.elements import elements
-from visualizers.layout import Layout, layout
-
-if TYPE_CHECKING:  # importing TVM takes more than a second: the worker's thread does it
-    from ago_core.graph.model import Model
 
 DEFAULT_SAMPLE = "mobilenet_v2@224"
-METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO"}
 Progress = Callable[[str], None]
-PANEL_ASPECT = 1.15
 KEPT = 4
 
 
@@ -56,51 +47,6 @@ class Choice:
         """Raises sample_models.UnknownSample: there is no such sample or size."""
         sample, size = sample_models.parse(spec)
         return cls(f"{sample.name}@{size}")
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """One partition of a loaded model, measured and drawn.
-
-    Attributes:
-        weights: of the subgraphs, in bits of schedule space.
-        complex_counts: complex operators in each subgraph.
-        elements: the drawing as the graph view takes it.
-    """
-
-    method: str
-    partition: Partition
-    metrics: Metrics
-    weights: tuple[float, ...]
-    complex_counts: tuple[int, ...]
-    layout: Layout
-    elements: list[dict]
-
-    @property
-    def title(self) -> str:
-        return METHOD_NAMES[self.method]
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A model with its partitions, by method."""
-
-    model: Model
-    views: Mapping[str, View]
-    _texts: dict[tuple, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def graph(self) -> OpGraph:
-        return self.model.graph
-
-    def code(self, method: str, subgraph: int, scheduled: bool) -> str:
-        """TVMScript of a subgraph's fused function, before or after scheduling; well under a second the first time."""
-        key = (method, subgraph, scheduled)
-        if key not in self._texts:
-            from ago_core.lowering.inspect import prim_func_text
-
-            self._texts[key] = prim_func_text(self.model, self.views[method].partition, subgraph, scheduled)
-        return self._texts[key]
 
 
 class ModelStore:
@@ -151,30 +97,17 @@ def load(choice: Choice, progress: Progress) -> Loaded:
     progress("Starting the compiler")
     from ago_core.graph.model import import_source
     from ago_core.graph.source import open_source
-    from ago_core.partition.methods import partition_by
+    from ago_core.partition.heuristic import heuristic_partition
 
     progress("Reading the model")
     stem = choice.path.stem if choice.path else None
     model = import_source(open_source(choice.spec, dict(choice.dims), name=stem), progress)
-    views = {}
-    for method, title in METHOD_NAMES.items():
-        progress(f"Partitioning and drawing: {title}")
-        views[method] = _view(model, partition_by(model, method), method)
-    return Loaded(model, views)
-
-
-def _view(model: Model, partition: Partition, method: str) -> View:
-    graph = model.graph
-    drawing = layout(graph, partition, aspect=PANEL_ASPECT)
-    return View(
-        method=method,
-        partition=partition,
-        metrics=measure(graph, partition),
-        weights=subgraph_weights(graph, partition),
-        complex_counts=complex_per_subgraph(graph, partition),
-        layout=drawing,
-        elements=elements(graph, partition, drawing),
-    )
+    progress("Partitioning")
+    loaded = Loaded(model, heuristic_partition(model))
+    for partition in (loaded.heuristic, loaded.clustering(Settings()).partition):
+        progress(f"Drawing: {METHOD_NAMES[partition.method]}")
+        loaded.view(partition)
+    return loaded
 
 
 @cache

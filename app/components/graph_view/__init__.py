@@ -13,7 +13,8 @@ from pathlib import Path
 import streamlit as st
 
 from visualizers.elements import describe
-from visualizers.palette import SUBGRAPH_HUES
+from visualizers.marks import Marks
+from visualizers.palette import MARK_HUES, SUBGRAPH_HUES
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -23,7 +24,7 @@ def _asset(name: str) -> str:
 
 
 # Streamlit sends a component's data and its whole source again when any of the data changes. What changes with every
-# click is therefore a component of its own, which draws nothing.
+# click or step is therefore a component of its own, which draws nothing.
 _drawing = st.components.v2.component(
     "ago_graph_view", html=_asset("graph_view.html"), css=_asset("graph_view.css"), js=_asset("graph_view.js")
 )
@@ -44,6 +45,7 @@ def graph_view(
     revision: str,
     key: str,
     selected: Iterable[int] = (),
+    marks: Marks | None = None,
     height: int = 560,
     label: str = "Operator graph",
     on_select: Callable[[Selection], None] | None = None,
@@ -55,6 +57,7 @@ def graph_view(
         revision: names these elements; the browser is sent and draws them anew when it changes.
         key: names this panel among the session's widgets.
         selected: operators to select, whenever this changes. Selecting them here does not call `on_select`.
+        marks: what to emphasise; the drawing stays where it is.
         height: of the drawing, in pixels; the legend below it takes about 30 more.
         label: says what is shown, for those who cannot see it; counts of operators and subgraphs are added.
         on_select: called with the new selection before the rerun that selecting starts, so a page can store it and
@@ -67,8 +70,14 @@ def graph_view(
         "height": height,
         "label": f"{label}: {describe(elements)}",
         "hues": SUBGRAPH_HUES,
+        "marks": MARK_HUES,
     }
-    message = {"panel": key, "selected": sorted(selected), "sequence": _sequence(st.session_state.get(key))}
+    message = {
+        "panel": key,
+        "selected": sorted(selected),
+        "sequence": _sequence(st.session_state.get(key)),
+        "marks": marks.to_json() if marks else None,
+    }
 
     def changed() -> None:
         if on_select:

@@ -1,25 +1,33 @@
 // Colours from Streamlit's theme, and cytoscape's stylesheet made of them.
 
-/** The theme as plain values. Hues come from Python's palette; fills are mixed with the background, so they suit dark and light. */
-export function readTheme(root, hues) {
+// A mark is told by its line as well as by its hue. What is not here is solid.
+const LINES = { split: 'dashed', recut: 'double', affix: 'dashed', candidate: 'double', along: 'dotted' };
+
+/**
+ * The theme as plain values. Hues of subgraphs and of marks come from Python's palette; fills are mixed with the background, so
+ * they suit dark and light.
+ */
+export function readTheme(root, hues, marks) {
   const computed = getComputedStyle(root);
   const read = (name, fallback) => computed.getPropertyValue(name).trim() || fallback;
   const background = rgb(read('--st-background-color', '#ffffff'));
   const text = rgb(read('--st-text-color', '#31333f'));
   const dark = luminance(background) < 0.5;
   const grey = mix(text, background, 0.55);
-  const tints = hues.map((hex) => {
+  const tint = (hex) => {
     const hue = rgb(hex);
     return {
       area: mix(hue, background, dark ? 0.2 : 0.16),
       fill: mix(hue, background, dark ? 0.5 : 0.45),
       line: mix(hue, text, dark ? 0.8 : 0.72),
     };
-  });
+  };
+  const tints = hues.map(tint);
   const plain = { area: css(background), fill: mix(text, background, 0.1), line: grey };
   return {
     background: css(background), text: css(text), grey, faint: mix(text, background, 0.42), primary: read('--st-primary-color', '#ff4b4b'),
     font: read('--st-font', 'sans-serif'), tints, plain,
+    marks: Object.entries(marks).map(([name, hex]) => ({ name, hue: hex, line: LINES[name] || 'solid', ...named(tint(hex)) })),
     legend: {
       box: { fill: tints[0].area, line: tints[0].line },
       plain: { fill: css(background), line: tints[0].line },
@@ -61,12 +69,31 @@ export function stylesheet(theme) {
     { selector: '.bent', style: bent },
     { selector: '.detour', style: { 'line-style': 'dashed', 'line-dash-pattern': [5, 4], 'line-color': theme.faint, 'target-arrow-color': theme.faint, 'z-index': 1 } },
     { selector: '.touched', style: { width: 2.4, 'line-color': theme.text, 'target-arrow-color': theme.text } },
+    ...theme.marks.flatMap(marked),
+    { selector: '.faded', style: { opacity: 0.28 } },
     { selector: '.op:selected', style: {
       'background-color': theme.text, color: theme.background, 'border-color': theme.primary, 'border-width': 3, 'z-index': 5 } },
+    { selector: '.op.mark-cycle', style: { 'border-color': theme.marks.find((mark) => mark.name === 'cycle').hue, 'border-width': 5 } },
     { selector: 'core', style: {
       'selection-box-color': theme.primary, 'selection-box-border-color': theme.primary, 'selection-box-opacity': 0.18,
       'active-bg-size': 0 } },
   ];
+}
+
+/** How a mark looks on an operator, a box and an edge. A cycle is its edges: the operators on it keep their fill. */
+function marked({ name, hue, line, area, fill, stroke }) {
+  const cycle = name === 'cycle';
+  return [
+    { selector: `.op.mark-${name}`, style: {
+      'border-color': stroke, 'border-style': line, 'border-width': line === 'double' ? 5 : 3, ...(cycle ? {} : { 'background-color': fill }) } },
+    { selector: `.box.mark-${name}`, style: { 'background-color': area, 'border-color': stroke, 'border-style': line, 'border-width': 2.5 } },
+    { selector: `edge.mark-${name}`, style: {
+      width: cycle ? 5 : 2.4, 'line-color': hue, 'target-arrow-color': hue, 'arrow-scale': cycle ? 1 : 0.6, 'z-index': cycle ? 4 : 2 } },
+  ];
+}
+
+function named({ area, fill, line }) {
+  return { area, fill, stroke: line };
 }
 
 /** Moves a box's title from the middle of its upper edge, where edges enter, to the left. */

@@ -4,6 +4,7 @@ import { Camera } from './camera.js';
 import { HoverCard } from './card.js';
 import { handleKey } from './keyboard.js';
 import { Lasso } from './lasso.js';
+import { Marks } from './marks.js';
 import { Selection } from './selection.js';
 import { readTheme, stylesheet } from './style.js';
 
@@ -25,6 +26,7 @@ export class GraphView {
     });
     this.camera = new Camera(this.cy);
     this.selection = new Selection(this.cy, () => this.announce());
+    this.marks = new Marks(this.cy, this.find('legend'), this.find('marks-legend'));
     this.card = new HoverCard(this.cy, this.find('card'), this.find('stage'));
     this.lasso = new Lasso(this.find('overlay'), (polygon, add) => this.selection.inside(polygon, add), () => this.reflectLasso());
     this.wireToolbar();
@@ -48,6 +50,7 @@ export class GraphView {
   receive(message) {
     if (message?.panel !== this.panel) return;
     if (this.selection.receive(message.selected, message.sequence)) this.camera.bringIntoSight(this.selection.operators());
+    if (this.marks.receive(message.marks)) this.camera.bringIntoSight(this.marks.focus());
   }
 
   load(data) {
@@ -60,6 +63,7 @@ export class GraphView {
       this.cy.add(prepared(data.elements));
     }));
     this.selection.restore();
+    this.marks.apply();
     this.card.hide();
     this.find('empty').hidden = data.elements.length > 0;
     this.camera.reloaded(anchor);
@@ -67,7 +71,7 @@ export class GraphView {
   }
 
   restyle(data) {
-    const theme = readTheme(this.root, data.hues);
+    const theme = readTheme(this.root, data.hues, data.marks);
     const key = JSON.stringify(theme);
     if (key === this.themeKey) return;
     this.themeKey = key;
@@ -78,6 +82,7 @@ export class GraphView {
       swatch.style.background = fill;
       swatch.style.borderColor = line;
     });
+    this.marks.restyle(theme.marks);
   }
 
   wireToolbar() {
