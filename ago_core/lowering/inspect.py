@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ago_core.graph.model import Model
 from ago_core.lowering.regroup import regroup_one
 from ago_core.lowering.schedule import schedule_function
@@ -9,8 +11,13 @@ from ago_core.partition.partition import Partition
 
 
 def prim_func_text(model: Model, partition: Partition, index: int, scheduled: bool) -> str:
-    """TVMScript of the fused function of `partition.subgraphs[index]`, before or after scheduling."""
+    """TVMScript of the fused function of `partition.subgraphs[index]`, before or after scheduling.
+
+    For reading: indices are written 56, not T.int64(56), and the header of imports is left out.
+    """
     function = regroup_one(model, partition, index)
     if function is None:
         return "# A library call: TVM does not see inside, so there is no loop nest."
-    return (schedule_function(function) if scheduled else function).script()
+    text = (schedule_function(function) if scheduled else function).script()
+    start = text.index("@T.prim_func")
+    return re.sub(r"T\.int64\((-?\d+)\)", r"\1", text[start:])
