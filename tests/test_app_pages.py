@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.services import models
+from app.services import loaded, models
 from app.services.jobs import JobQueue
 from app.services.jobs import State as JobState
 from sample_models import SAMPLES
@@ -223,7 +223,7 @@ def summary(app, method):
 
 
 def test_each_panel_shows_any_partition(app):
-    left = next(box for box in app.selectbox if box.label == "Partition on the left")
+    left = app.selectbox(key="method-left")
     assert left.value == "heuristic"
     left.select("ago").run()
     assert text(app).count(summary(app, "ago")) == 2
@@ -290,14 +290,14 @@ def test_a_selection_across_subgraphs_lets_one_be_chosen(app):
 
 
 def test_code_that_cannot_be_made_is_a_sentence(app, monkeypatch):
-    monkeypatch.setattr(models.Loaded, "code", lambda *_: 1 / 0)
+    monkeypatch.setattr(loaded.Loaded, "code", lambda *_: 1 / 0)
     select(app, *own(app).loaded.views["ago"].partition.subgraphs[0], method="ago", subgraph=0)
     app.button_group(key="part").set_value("Code").run()
     assert "could not lower this subgraph" in app.error[0].value and not app.exception
 
 
 def test_a_fault_of_the_app_is_a_sentence_beside_what_still_works(app, monkeypatch):
-    monkeypatch.setattr(models.View, "title", property(lambda _: 1 / 0))
+    monkeypatch.setattr(loaded.View, "title", property(lambda _: 1 / 0))
     app.switch_page(COMPARE).run()
     assert "could not be shown (ZeroDivisionError)" in app.error[0].value and not app.exception
     assert SPEC in text(app)
@@ -365,7 +365,7 @@ def test_nothing_has_been_run(app):
 
 def test_a_running_job_shows_what_it_does_and_blocks_the_button(app, command):
     command("say(progress='Generating code for 10 subgraphs', seconds=1); time.sleep(30)")
-    compile_and_run(app, "both")
+    compile_and_run(app, "all")
     time.sleep(0.5)
     app.run()
     assert "Generating code for 10 subgraphs" in text(app) and "Waiting for the other job" in text(app)
@@ -385,7 +385,7 @@ def test_a_result_shows_how_it_was_measured(app, command):
 
 def test_both_results_stand_side_by_side_and_stay(app, command):
     command("print(json.dumps(report))")
-    until_idle(compile_and_run(app, "both"))
+    until_idle(compile_and_run(app, "all"))
     assert len(app.success) == 2
     app.switch_page(EXPLORE).run()
     app.switch_page(RUN).run()

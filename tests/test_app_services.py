@@ -12,10 +12,11 @@ import pytest
 
 from ago_core.errors import UserError
 from ago_core.partition.metrics import complex_per_subgraph, measure, subgraph_weights
-from ago_core.partition.partition import make_partition
+from ago_core.partition.partition import Partition, make_partition
 from app.services import describe
 from app.services.jobs import Job, JobQueue, State, Work
-from app.services.models import Choice, ModelStore, View
+from app.services.loaded import View
+from app.services.models import Choice, ModelStore
 from app.services.uploads import store
 from app.services.worker import Task
 from benchmarks.synthetic import fused_groups, residual_graph
@@ -23,7 +24,8 @@ from sample_models import UnknownSample
 from visualizers.layout import Layout
 
 SAMPLE = Choice.sample("squeezenet@56")
-RUN = Work("run", SAMPLE, "ago")
+PARTITION = Partition("hash", "ago", ((0, 1),))
+RUN = Work("run", SAMPLE, PARTITION)
 
 
 def until(condition, seconds=10.0):
@@ -162,13 +164,19 @@ def test_a_job_reports_progress_and_its_result(command):
     job = finished(command("say(progress='Running', seconds=1); print(json.dumps({'argv': sys.argv[1:]}))"))
     assert job.state is State.DONE and job.error == ""
     assert [step.text for step in job.progress.steps] == ["Starting the compiler", "Reading the model", "Running"]
-    assert job.result["argv"] == ["run", "squeezenet@56", "--method", "ago", "--json", "--progress"]
+    arguments = job.result["argv"]
+    assert arguments[:3] == ["run", "squeezenet@56", "--partition"] and arguments[4:] == ["--json", "--progress"]
     assert job.finished_at is not None
+
+
+def test_a_job_reads_the_very_partition_from_a_file(command):
+    code = "print(pathlib.Path(sys.argv[sys.argv.index('--partition') + 1]).read_text())"
+    assert finished(command(code)).result == PARTITION.to_json()
 
 
 def test_dimensions_and_the_file_go_on_the_command_line():
     choice = Choice("net.onnx", (("n", 2), ("seq len", 64)), "hash", Path("/uploads/net.onnx"))
-    arguments = Work("export", choice, "heuristic").arguments(Path("/job"))
+    arguments = Work("export", choice, Partition("hash", "heuristic", ((0,),))).arguments(Path("/job"))
     assert arguments[:6] == ["export", "/uploads/net.onnx", "--dim", "n=2", "--dim", "seq len=64"]
     assert arguments[arguments.index("--output") + 1] == "/job/net-heuristic.zip"
 
@@ -240,7 +248,7 @@ def test_a_job_keeps_its_upload_until_it_ends(command):
     upload = store("net.onnx", b"x")
     path = upload.path
     jobs = JobQueue(command("time.sleep(0.3); print(json.dumps({'exists': os.path.exists(sys.argv[2])}))"))
-    job = jobs.submit(Work("run", Choice("net.onnx", sha256="h", path=path), "ago"), keep=upload)
+    job = jobs.submit(Work("run", Choice("net.onnx", sha256="h", path=path), PARTITION), keep=upload)
     del upload
     until(lambda: not job.active)
     gc.collect()
@@ -249,7 +257,7 @@ def test_a_job_keeps_its_upload_until_it_ends(command):
 
 def test_an_artifact_goes_with_its_job(command):
     code = "pathlib.Path(sys.argv[sys.argv.index('--output') + 1]).write_bytes(b'zip'); print('{\"path\": \"x\"}')"
-    job = finished(command(code), Work("export", SAMPLE, "ago"))
+    job = finished(command(code), Work("export", SAMPLE, PARTITION))
     path = job.output
     assert path.name == "squeezenet-56-ago.zip" and path.read_bytes() == b"zip"
     del job
@@ -266,7 +274,7 @@ def view():
     partition = make_partition(graph, fused_groups(graph), "heuristic")
     layout = Layout((), (), (), (), (0, 0, 0, 0), "dot", 0.0, "")
     weights, counts = subgraph_weights(graph, partition), complex_per_subgraph(graph, partition)
-    return graph, View("heuristic", partition, measure(graph, partition), weights, counts, layout, [])
+    return graph, View(partition, measure(graph, partition), weights, counts, layout, [])
 
 
 def test_a_boundary_counts_each_tensor_once():

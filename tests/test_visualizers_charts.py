@@ -50,12 +50,28 @@ def test_weights_are_sorted_and_logarithmic_only_if_positive():
     assert charts.weight_distribution({"ago": [0.0, 2.0]}).layout.yaxis.type is None
 
 
-def test_latency_runs_shows_every_run_and_the_median():
-    figure = charts.latency_runs([3.0, 1.0, 2.0], 2.0)
-    assert list(figure.data[0].x) == [3.0, 1.0, 2.0]
-    assert figure.layout.shapes[0].x0 == 2.0
-    assert figure.layout.annotations[0].text == "median 2 ms"
-    assert figure.layout.xaxis.title.text == "latency (ms)"
+def test_latency_runs_shows_every_run_of_every_series():
+    figure = charts.latency_runs({"compiled": [3.0, 1.0, 2.0], "ONNX Runtime": [1.0, 1.5, 2.0]})
+    assert [list(box.x) for box in figure.data] == [[3.0, 1.0, 2.0], [1.0, 1.5, 2.0]]
+    assert [box.name for box in figure.data] == ["compiled", "ONNX Runtime"]
+    low, high = figure.layout.xaxis.range
+    assert low < 1.0 and high > 3.0 and figure.layout.xaxis.type is None
+    assert figure.layout.title.text == "Latency of 3 runs"
+
+
+def test_a_slow_run_does_not_squash_the_others_and_is_counted():
+    runs = [1.0, 1.1, 1.2, 1.1, 1.0, 1.05, 40.0]
+    figure = charts.latency_runs({"compiled": runs, "ONNX Runtime": [1.0] * 7})
+    assert figure.layout.xaxis.range[1] < 2
+    assert figure.layout.title.text == "Latency of 7 runs, 1 outside the picture"
+    assert 40.0 in figure.data[0].x
+
+
+def test_latencies_far_apart_share_a_logarithmic_axis():
+    figure = charts.latency_runs({"compiled": [50.0, 51.0, 52.0], "ONNX Runtime": [5.0, 5.1, 5.2]})
+    assert figure.layout.xaxis.type == "log"
+    low, high = (10**end for end in figure.layout.xaxis.range)
+    assert 4.5 < low < 5.0 and 52.0 < high < 56.0
 
 
 def test_operator_kinds_counts_every_operator_and_sets_complex_ones_apart():
@@ -72,7 +88,7 @@ def test_operator_kinds_counts_every_operator_and_sets_complex_ones_apart():
         charts.subgraph_sizes({"a": [], "b": [1]}),
         charts.complex_per_subgraph({"a": [1]}),
         charts.weight_distribution({"a": [1.0]}),
-        charts.latency_runs([1.0], 1.0),
+        charts.latency_runs({"compiled": [1.0]}),
         charts.operator_kinds(residual_graph(5)),
     ],
     ids=lambda figure: figure.layout.title.text,

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median, quantiles
 
 import plotly.graph_objects as go
 
 from ago_core.graph.opgraph import OpGraph
-from visualizers.palette import BLUE, NEUTRAL, VERMILLION, series_hue
+from visualizers.palette import BLUE, NEUTRAL, series_hue
 
 PATTERNS = ("", "/", "x", ".")
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "cross")
 MAX_BARS = 20
+FAR_APART = 4.0
 
 
 def subgraph_sizes(sizes: Mapping[str, Sequence[int]]) -> go.Figure:
@@ -62,27 +64,54 @@ def weight_distribution(weights: Mapping[str, Sequence[float]]) -> go.Figure:
     return _titled(figure, "Weights of subgraphs", "subgraphs, heaviest first", "weight")
 
 
-def latency_runs(milliseconds: Sequence[float], median: float) -> go.Figure:
-    """Every measured run as a point with a box of their quartiles, and the median that is reported."""
-    figure = go.Figure(
-        go.Box(
-            x=list(milliseconds),
-            name="",
+def latency_runs(runs: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Every measured run in milliseconds as a point, with a box of the quartiles and the median, for each series.
+
+    A few slow runs do not squash the boxes: the axis ends at Tukey's outer fences (the quartiles ± 3 times their
+    distance), and the title says how many runs lie outside. It is logarithmic where medians are far apart.
+    """
+    figure = go.Figure()
+    for position, (name, values) in enumerate(runs.items()):
+        hue = series_hue(name, position + 1)
+        figure.add_box(
+            x=list(values),
+            name=name,
             boxpoints="all",
             jitter=0.6,
             pointpos=0,
-            fillcolor="rgba(0, 114, 178, 0.25)",
-            line={"color": BLUE, "width": 1.5},
-            marker={"color": BLUE, "size": 6, "opacity": 0.9},
-            hovertemplate="%{x:.4g} ms<extra></extra>",
+            line={"color": hue, "width": 1.5},
+            marker={"color": hue, "size": 5, "opacity": 0.8, "symbol": SYMBOLS[position % len(SYMBOLS)]},
+            hovertemplate="%{x:.4g} ms<extra>%{fullData.name}</extra>",
         )
-    )
-    figure.add_vline(
-        x=median,
-        line={"color": VERMILLION, "dash": "dash", "width": 2},
-        annotation={"text": f"median {median:.4g} ms", "yanchor": "bottom", "y": 1, "yref": "paper"},
-    )
-    return _titled(figure, f"Latency of {len(milliseconds)} runs", "latency (ms)", "")
+    low, high = _fences(runs.values())
+    outside = sum(not low <= value <= high for values in runs.values() for value in values)
+    medians = [median(values) for values in runs.values()]
+    if max(medians) > FAR_APART * min(medians) > 0:
+        figure.update_xaxes(type="log", range=[math.log10(low), math.log10(high)], dtick="D2")
+    else:
+        figure.update_xaxes(range=[low, high])
+    figure.update_layout(showlegend=False)
+    counts = " and ".join(str(number) for number in dict.fromkeys(len(values) for values in runs.values()))
+    note = f", {outside} outside the picture" if outside else ""
+    return _titled(figure, f"Latency of {counts} runs{note}", "latency (ms)", "")
+
+
+def _fences(series: Iterable[Sequence[float]]) -> tuple[float, float]:
+    """The least interval that holds of each series what lies within its outer fences, and a margin."""
+    lows, highs = [], []
+    for values in series:
+        first, third = _quartiles(values)
+        reach = 3 * max(third - first, 0.01 * third)
+        lows.append(min(value for value in values if value >= first - reach))
+        highs.append(max(value for value in values if value <= third + reach))
+    return 0.96 * min(lows), 1.04 * max(highs)
+
+
+def _quartiles(values: Sequence[float]) -> tuple[float, float]:
+    if len(values) == 1:
+        return values[0], values[0]
+    first, _, third = quantiles(values, n=4, method="inclusive")
+    return first, third
 
 
 def operator_kinds(graph: OpGraph) -> go.Figure:

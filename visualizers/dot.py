@@ -14,8 +14,7 @@ NAMED_CONSUMERS = 3
 def subgraph_dot(graph: OpGraph, partition: Partition, index: int) -> str:
     """Operators of `partition.subgraphs[index]`, complex ones bold, with what they read from and write to the rest.
 
-    Edges carry the tensors that flow along them. The graph does not say which operator reads which input of the model:
-    an operator is drawn as reading "model input" where a tensor that it reads is none that its producers write.
+    Edges carry the tensors that flow along them.
 
     Raises:
         IndexError: there is no such subgraph.
@@ -33,7 +32,7 @@ def subgraph_dot(graph: OpGraph, partition: Partition, index: int) -> str:
         lines.append(_operator(operator))
         lines += _inputs(graph, operator, inside)
         readers = [graph.operators[v] for v in graph.successors[op] if v in inside]
-        lines += [_edge(f"o{op}", f"o{reader.id}", _flow(operator, reader)) for reader in readers]
+        lines += [_edge(f"o{op}", f"o{reader.id}", _read_from(op, reader)) for reader in readers]
         lines += _outputs(graph, operator, inside)
     return "\n".join([*lines, "}"])
 
@@ -52,9 +51,8 @@ def _inputs(graph: OpGraph, operator: Operator, inside: set[int]) -> list[str]:
     for producer in producers:
         if producer.id not in inside:
             lines.append(_plain(f"i{producer.id}", producer.name))
-            lines.append(_edge(f"i{producer.id}", f"o{operator.id}", _flow(producer, operator)))
-    written = {tensor for producer in producers for tensor in producer.outputs}
-    from_model = [tensor for tensor in operator.inputs if tensor not in written]
+            lines.append(_edge(f"i{producer.id}", f"o{operator.id}", _read_from(producer.id, operator)))
+    from_model = _read_from(None, operator)
     if from_model:
         lines.append(_plain("input", "model input"))
         lines.append(_edge("input", f"o{operator.id}", from_model))
@@ -74,9 +72,9 @@ def _outputs(graph: OpGraph, operator: Operator, inside: set[int]) -> list[str]:
     return [_plain(target, label), _edge(f"o{operator.id}", target, dict.fromkeys(operator.outputs))]
 
 
-def _flow(producer: Operator, reader: Operator) -> list[Tensor]:
-    """Those of the producer's outputs that the reader reads, as far as shapes tell; equal ones once."""
-    return [tensor for tensor in dict.fromkeys(producer.outputs) if tensor in reader.inputs]
+def _read_from(source: int | None, reader: Operator) -> list[Tensor]:
+    """What an operator reads of another one, or of the model's inputs; equal tensors once."""
+    return list(dict.fromkeys(tensor for tensor, of in zip(reader.inputs, reader.sources) if of == source))
 
 
 def _plain(node: str, label: str) -> str:

@@ -6,16 +6,19 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.components.text import table
-from app.services.describe import EXPLANATION, metric_table
-from app.services.models import Loaded
+from app.services.describe import EXPLANATION, change_table, metric_table, settings_line
+from app.services.study import Study
 from visualizers import charts
 
 CHART_HEIGHT = 320
 
 
-def comparison(loaded: Loaded) -> None:
-    views = list(loaded.views.values())
+def comparison(study: Study) -> None:
+    views = list(study.views.values())
     table(metric_table(views), wide=EXPLANATION)
+    if line := settings_line(study.settings):
+        st.caption(f"AGO with {line}.")
+    table(change_table(study.graph, list(study.partitions.values())), wide="Crossing")
     sizes = {view.title: [len(members) for members in view.partition.subgraphs] for view in views}
     left, right = st.columns(2)
     with left:
@@ -23,7 +26,7 @@ def comparison(loaded: Loaded) -> None:
         _chart(charts.subgraph_sizes(sizes))
     with right:
         _chart(charts.complex_per_subgraph({view.title: view.complex_counts for view in views}))
-        _chart(charts.operator_kinds(loaded.graph))
+        _chart(charts.operator_kinds(study.graph))
 
 
 def _chart(figure: go.Figure) -> None:

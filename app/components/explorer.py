@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.components.differences import differences
 from app.components.guard import guarded
 from app.components.inspector import inspector
 from app.components.panels import panels
-from app.services.models import Loaded
+from app.services.study import Study
 
 
 @st.fragment
-def explorer(loaded: Loaded) -> None:
+def explorer(study: Study) -> None:
     """A fragment: selecting draws only this part again."""
-    guarded(panels, loaded)
-    guarded(inspector, loaded)
+    guarded(panels, study)
+    guarded(differences, study)
+    guarded(inspector, study)

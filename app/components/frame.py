@@ -9,20 +9,25 @@ import streamlit as st
 from app import state
 from app.components.guard import guarded
 from app.components.loading import first_time
-from app.services.models import Loaded
+from app.services.study import Study
 
-# Streamlit leaves a seventh of a small screen empty.
+# Streamlit leaves a seventh of a small screen empty. Widgets whose key begins with "icon-" show their icon alone; the
+# label is for the tooltip's reader and for screen readers.
 _STYLE = """<style>
 .stMainBlockContainer { padding: 4.25rem 1.5rem 2rem; }
 [data-testid="stSidebarHeader"] { height: 1.25rem; }
+[class*="st-key-icon-"] button { padding: 0 0.6rem; }
+[class*="st-key-icon-"] button :is([data-testid="stMarkdownContainer"], kbd) {
+  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+}
+[class*="st-key-icon-"] [data-testid="stPopoverButton"] > div > div[aria-hidden] { display: none; }
 </style>"""
 
 
-def with_model(content: Callable[[Loaded], None]) -> None:
+def with_model(content: Callable[[Study], None]) -> None:
     """Shows `content` of the current model, once there is one."""
     st.html(_STYLE)
-    loaded = state.session().loaded
-    if loaded is None:
+    if state.session().loaded is None:
         first_time()
     else:
-        guarded(content, loaded)
+        guarded(content, state.study())

@@ -1,4 +1,4 @@
-"""What is selected: one operator, several, or a subgraph; and the subgraphs that hold them in each partition."""
+"""What is selected: operators, the subgraphs that hold them in each partition, and why two are or are not together."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from ago_core.errors import UserError
 from app import state
 from app.components.terms import HELPS
 from app.components.text import fact_line, facts, plain, table
+from app.components.why import can_ask, why
 from app.services import describe
-from app.services.models import Loaded, View
+from app.services.loaded import View
+from app.services.study import Study
 from visualizers.dot import subgraph_dot
 
 logger = logging.getLogger(__name__)
@@ -23,24 +25,29 @@ CODE_HEIGHT = 420
 MAX_ROWS, ROWS_HEIGHT = 25, 600
 
 
-def inspector(loaded: Loaded) -> None:
+def inspector(study: Study) -> None:
     selected = state.session().selected
     if not selected.operators:
         _nothing()
         return
-    tabs = {state.OPERATORS_TAB: _title(loaded, selected.operators)}
-    for method, view in loaded.views.items():
+    tabs = {state.OPERATORS_TAB: _title(study, selected.operators)}
+    for method, view in study.views.items():
         held = describe.holders(view, selected.operators)
         name = f"S{next(iter(held))}" if len(held) == 1 else f"{len(held)} subgraphs"
         tabs[method] = f"{view.title}: {name}"
-    st.session_state.setdefault(state.INSPECTOR_TAB, selected.method or state.OPERATORS_TAB)
+    if can_ask(study, selected.operators):
+        tabs[state.WHY_TAB] = "Why together, or not?"
+    if st.session_state.get(state.INSPECTOR_TAB) not in tabs:
+        st.session_state[state.INSPECTOR_TAB] = selected.method or state.OPERATORS_TAB
     tab = st.segmented_control(
         "Show", list(tabs), format_func=tabs.get, required=True, key=state.INSPECTOR_TAB, label_visibility="collapsed"
     )
     if tab == state.OPERATORS_TAB:
-        _operators(loaded, selected.operators)
+        _operators(study, selected.operators)
+    elif tab == state.WHY_TAB:
+        why(study, selected.operators)
     else:
-        _subgraphs(loaded, loaded.views[tab], selected)
+        _subgraphs(study, study.views[tab], selected)
 
 
 def _nothing() -> None:
@@ -51,33 +58,35 @@ def _nothing() -> None:
     )
 
 
-def _title(loaded: Loaded, operators: tuple[int, ...]) -> str:
-    return loaded.graph.operators[operators[0]].name if len(operators) == 1 else f"{len(operators)} operators"
+def _title(study: Study, operators: tuple[int, ...]) -> str:
+    return study.graph.operators[operators[0]].name if len(operators) == 1 else f"{len(operators)} operators"
 
 
-def _operators(loaded: Loaded, operators: tuple[int, ...]) -> None:
+def _operators(study: Study, operators: tuple[int, ...]) -> None:
     if len(operators) > 1:
-        fact_line(describe.selection_rows(loaded.graph, operators), HELPS)
-        _operator_table(loaded, operators)
+        fact_line(describe.selection_rows(study.graph, operators), HELPS)
+        _operator_table(study, operators)
         return
-    op = loaded.graph.operators[operators[0]]
+    op = study.graph.operators[operators[0]]
     left, right = st.columns(2)
     with left:
         facts(describe.operator_rows(op), HELPS)
     with right:
-        loops = describe.loop_rows(op)
+        loops, inputs = describe.loop_rows(op), describe.input_rows(study.graph, op)
         if loops:
             table(loops, wide="Kind")
         else:
             st.caption("It has no loops.")
+        if inputs:
+            table(inputs, wide=describe.FUSING if op.is_complex else describe.INDEX)
 
 
-def _operator_table(loaded: Loaded, operators: tuple[int, ...]) -> None:
-    rows = describe.operator_table(loaded.graph, loaded.views.values(), operators)
+def _operator_table(study: Study, operators: tuple[int, ...]) -> None:
+    rows = describe.operator_table(study.graph, study.views.values(), operators)
     st.dataframe(rows, hide_index=True, height="content" if len(rows) <= MAX_ROWS else ROWS_HEIGHT)
 
 
-def _subgraphs(loaded: Loaded, view: View, selected: state.Selected) -> None:
+def _subgraphs(study: Study, view: View, selected: state.Selected) -> None:
     """One subgraph of a partition: the only one that holds the selected operators, or one that the user chooses."""
     held = describe.holders(view, selected.operators)
     index = next(iter(held))
@@ -88,7 +97,7 @@ def _subgraphs(loaded: Loaded, view: View, selected: state.Selected) -> None:
             format_func=lambda i: f"S{i}: {held[i]} of its {len(view.partition.subgraphs[i])} operators are selected",
             key=f"holder-{view.method}-{hash(selected.operators)}",
         )
-    fact_line(describe.subgraph_rows(loaded.graph, view, index), HELPS)
+    fact_line(describe.subgraph_rows(study.graph, view, index), HELPS)
     with st.container(horizontal=True):
         part = st.segmented_control(
             "Part", (INSIDE, CODE), default=INSIDE, required=True, key="part", label_visibility="collapsed"
@@ -106,26 +115,26 @@ def _subgraphs(loaded: Loaded, view: View, selected: state.Selected) -> None:
                 args=(view.partition.subgraphs[index], view.method, index),
             )
     if part == INSIDE:
-        _inside(loaded, view, index)
+        _inside(study, view, index)
     else:
-        _code(loaded, view, index, scheduled=stage == AFTER)
+        _code(study, view, index, scheduled=stage == AFTER)
 
 
-def _inside(loaded: Loaded, view: View, index: int) -> None:
+def _inside(study: Study, view: View, index: int) -> None:
     members = view.partition.subgraphs[index]
     left, right = st.columns([2, 3])
     with left:
         if len(members) > MAX_DRAWN:
             st.caption(f"{len(members)} operators are too many to draw here; the panel above shows them.")
         else:
-            st.graphviz_chart(subgraph_dot(loaded.graph, view.partition, index))
+            st.graphviz_chart(subgraph_dot(study.graph, view.partition, index))
     with right:
-        _operator_table(loaded, members)
+        _operator_table(study, members)
 
 
-def _code(loaded: Loaded, view: View, index: int, scheduled: bool) -> None:
+def _code(study: Study, view: View, index: int, scheduled: bool) -> None:
     try:
-        text = loaded.code(view.method, index, scheduled)
+        text = study.loaded.code(view.partition, index, scheduled)
     except UserError as error:
         st.error(plain(str(error)))
     except Exception as error:

@@ -5,43 +5,79 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.components.editing import edit_buttons, edit_tools
 from app.components.graph_view import Selection, graph_view
+from app.components.settings import settings_popover
+from app.components.steps import stepper, steps_button
 from app.components.terms import TRIVIAL
-from app.services.models import METHOD_NAMES, Loaded
+from app.services import describe
+from app.services.answers import emphasis
+from app.services.loaded import METHOD_NAMES
+from app.services.study import EDITED, Study
 
 HEIGHT = 410
 
 
-def panels(loaded: Loaded) -> None:
-    for side, column in zip(state.SIDES, st.columns(2)):
+def panels(study: Study) -> None:
+    shown = tuple(state.method(side) for side in state.SIDES)
+    for number, column in enumerate(st.columns(2)):
         with column:
-            _panel(loaded, side)
+            _panel(study, shown, number, tools=shown[number] not in shown[:number])
 
 
-def _panel(loaded: Loaded, side: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        method = st.selectbox(
-            f"Partition on the {side}",
-            list(METHOD_NAMES),
-            index=list(METHOD_NAMES).index(state.session().methods[side]),
-            format_func=METHOD_NAMES.get,
-            label_visibility="collapsed",
-            width=170,
-        )
-        state.session().methods[side] = method
-        view = loaded.views[method]
-        st.caption(f"{view.metrics.subgraphs} subgraphs, {view.metrics.trivial} trivial", help=TRIVIAL)
+def _panel(study: Study, shown: tuple[str, str], number: int, tools: bool) -> None:
+    """`tools`: whether what belongs to the method is offered here; once where both panels show the same."""
+    side, method = list(state.SIDES)[number], shown[number]
+    view = study.views[method]
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xsmall", key=f"head-{side}"):
+        _choice(study, side)
+        with st.container(width="stretch"):
+            st.caption(describe.panel_line(study, view), help=TRIVIAL)
+        if tools and method == "ago":
+            settings_popover(study)
+            steps_button(study)
+        if tools and method == EDITED:
+            edit_tools(study)
+        if method != EDITED:
+            st.button(
+                "Edit a copy",
+                key=f"icon-edit-{side}",
+                icon=":material/edit:",
+                help="Edit a copy of this partition",
+                on_click=state.edit_copy,
+                args=(side,),
+            )
+    asked = state.session().selected.operators if state.asks_why() else ()
     graph_view(
         view.elements,
-        revision=f"{loaded.graph.model_hash}-{method}",
+        revision=view.revision,
         key=f"panel-{side}",
         selected=state.session().selected.operators,
+        marks=emphasis(study, shown, number, asked, state.session().differences),
         height=HEIGHT,
-        label=f"{loaded.graph.name} as {view.title} partitions it",
+        label=f"{study.graph.name} as {view.title} partitions it",
         on_select=lambda selection: _selected(selection, method),
     )
     if view.layout.note:
         st.caption(view.layout.note)
+    if tools and method == "ago" and study.step is not None:
+        stepper(study)
+    if tools and method == EDITED:
+        edit_buttons(study)
+
+
+def _choice(study: Study, side: str) -> None:
+    key = f"method-{side}"
+    st.session_state[key] = state.method(side)
+    st.selectbox(
+        f"Partition on the {side}",
+        list(study.partitions),
+        format_func=METHOD_NAMES.get,
+        key=key,
+        on_change=lambda: state.session().methods.update({side: st.session_state[key]}),
+        label_visibility="collapsed",
+        width=146,
+    )
 
 
 def _selected(selection: Selection, method: str) -> None:

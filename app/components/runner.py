@@ -8,37 +8,40 @@ from app import state
 from app.components.guard import guarded
 from app.components.loading import POLL_SECONDS
 from app.components.text import facts, plain
+from app.services import describe
 from app.services.jobs import Job, State
-from app.services.models import METHOD_NAMES, Loaded
+from app.services.loaded import METHOD_NAMES
+from app.services.study import EDITED, Study
 from visualizers import charts
 
-BOTH = "both"
-CHOICES = {BOTH: "Both", **METHOD_NAMES}
+ALL = "all"
 
 
-def runner(loaded: Loaded) -> None:
+def runner(study: Study) -> None:
     busy = bool(state.active_jobs())
+    methods = list(study.partitions)
+    names = {ALL: "All" if EDITED in methods else "Both", **METHOD_NAMES}
     with st.container(horizontal=True, vertical_alignment="center"):
         chosen = st.segmented_control(
             "Partition",
-            list(CHOICES),
-            format_func=CHOICES.get,
-            default=BOTH,
+            [ALL, *methods],
+            format_func=names.get,
+            default=ALL,
             required=True,
             label_visibility="collapsed",
         )
         if st.button("Compile and run", type="primary", icon=":material/play_arrow:", disabled=busy):
-            for method in METHOD_NAMES if chosen == BOTH else (chosen,):
+            for method in methods if chosen == ALL else (chosen,):
                 state.start("run", method)
             st.rerun()
     st.caption(
         "Every subgraph becomes one function with a default schedule, not tuned. The output is compared with ONNX "
         "Runtime's on the same random input and threads, then both are timed."
     )
-    st.fragment(guarded, run_every=POLL_SECONDS if busy else None)(_cards, loaded, busy)
+    st.fragment(guarded, run_every=POLL_SECONDS if busy else None)(_cards, study, busy)
 
 
-def _cards(loaded: Loaded, was_busy: bool) -> None:
+def _cards(study: Study, was_busy: bool) -> None:
     """One card for each method; drawn again and again while something runs.
 
     Where that begins or ends, the whole page is drawn again, since only that starts or stops the refreshing.
@@ -47,15 +50,19 @@ def _cards(loaded: Loaded, was_busy: bool) -> None:
     if bool(active) != was_busy:
         st.rerun()
     for job in active:
-        if job.work.choice != state.session().choice:
-            _progress(job, f"{job.work.choice.name}, {METHOD_NAMES[job.work.method]}")
-    for method, column in zip(METHOD_NAMES, st.columns(len(METHOD_NAMES))):
+        if state.is_of_another(job):
+            _progress(
+                job, f"{job.work.choice.name}, {METHOD_NAMES[job.work.method]}, {len(job.work.partition)} subgraphs"
+            )
+    for method, column in zip(study.partitions, st.columns(len(study.partitions))):
         with column.container(border=True, key=f"card-{method}"):
-            _card(loaded, method)
+            _card(study, method)
 
 
-def _card(loaded: Loaded, method: str) -> None:
-    st.markdown(f"**{METHOD_NAMES[method]}**, {loaded.views[method].metrics.subgraphs} subgraphs")
+def _card(study: Study, method: str) -> None:
+    st.markdown(f"**{METHOD_NAMES[method]}**, {len(study.partitions[method])} subgraphs")
+    if method == "ago" and (line := describe.settings_line(study.settings)):
+        st.caption(f"With {line}.")
     last, done = state.last_job("run", method), state.last_done("run", method)
     if last is None:
         st.caption("Not run yet.")
@@ -105,8 +112,8 @@ def _result(job: Job) -> None:
             st.metric(name, f"{latency['median']:.3g} ms", help="The median over the runs.")
             st.caption(f"quartiles {latency['q1']:.3g} to {latency['q3']:.3g} ms, {len(latency['runs'])} runs")
     st.plotly_chart(
-        charts.latency_runs(ours["runs"], ours["median"]),
-        height=190,
+        charts.latency_runs({"compiled": ours["runs"], "ONNX Runtime": theirs["runs"]}),
+        height=240,
         config={"displaylogo": False},
         key=f"runs-{job.work.method}",
     )

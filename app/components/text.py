@@ -46,7 +46,8 @@ def fact_line(rows: Rows, helps: Mapping[str, str] | None = None) -> None:
 def table(rows: list[dict[str, str]], wide: str) -> None:
     """Shows rows with the same keys as a table; the column `wide` takes the room that is left."""
     head = "".join(
-        _CELL.format(tag="th", style="font-weight:400;opacity:.72", text=html.escape(key)) for key in rows[0]
+        _CELL.format(tag="th", style="font-weight:400;opacity:.72;white-space:nowrap", text=html.escape(key))
+        for key in rows[0]
     )
     lines = [
         "".join(

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import mean
 
-from ago_core.graph.opgraph import Operator, OpGraph, Tensor
-from app.services.loaded import View
+from ago_core.fusion.reuse import analyse
+from ago_core.graph.opgraph import Access, Operator, OpGraph, Tensor, Term
+from ago_core.partition.compare import Change, Comparison, compare
+from ago_core.partition.partition import Partition
+from ago_core.partition.settings import Rule, Settings
+from app.services.loaded import METHOD_NAMES, View
+from app.services.study import Study
 from visualizers.units import flops, nbytes, quantity
 
 Row = tuple[str, str]
 EXPLANATION = "What it says"
+INDEX, FUSING = "Indexed by", "Fused into this operator"
+CHANGE_COLUMN = "From → to"
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ def boundary(graph: OpGraph, members: Iterable[int]) -> Boundary:
     """Each tensor counts once, however many members read it; model inputs and outputs count."""
     inside = set(members)
     producers = {u for op in inside for u in graph.predecessors[op] if u not in inside}
-    from_model = {tensor for op in inside for tensor in _from_model(graph, graph.operators[op])}
+    from_model = {tensor for op in inside for tensor in _from_model(graph.operators[op])}
     written = [op for op in inside if op in graph.results or not inside.issuperset(graph.successors[op])]
     return Boundary(
         activations=sum(graph.operators[u].bytes_written for u in producers) + sum(t.nbytes for t in from_model),
@@ -37,10 +45,8 @@ def boundary(graph: OpGraph, members: Iterable[int]) -> Boundary:
     )
 
 
-def _from_model(graph: OpGraph, op: Operator) -> list[Tensor]:
-    """Inputs that no producer writes: the graph does not say which of the model's inputs an operator reads."""
-    written = {tensor for u in graph.predecessors[op.id] for tensor in graph.operators[u].outputs}
-    return [tensor for tensor in op.inputs if tensor not in written]
+def _from_model(op: Operator) -> list[Tensor]:
+    return [tensor for source, tensor in zip(op.sources, op.inputs) if source is None]
 
 
 def model_rows(graph: OpGraph) -> list[Row]:
@@ -75,6 +81,34 @@ def operator_rows(op: Operator) -> list[Row]:
 def loop_rows(op: Operator) -> list[dict]:
     """The loops of the main nest, outermost first: a spatial loop indexes the output, a reduction loop does not."""
     return [{"Loop": loop.name, "Extent": f"{loop.extent:,}", "Kind": loop.kind} for loop in op.loops]
+
+
+def input_rows(graph: OpGraph, op: Operator) -> list[dict[str, str]]:
+    """For each input who writes it and how the loops index it; for a complex operator also what fusing would give."""
+    rows = []
+    for source, tensor, access in zip(op.sources, op.inputs, op.access):
+        row = {"Input": "model input" if source is None else graph.operators[source].name}
+        row[INDEX] = index_text(tensor, access)
+        if op.is_complex:
+            row[FUSING] = "" if source is None else analyse(graph, source, op.id).reason
+        rows.append(row)
+    return rows
+
+
+def index_text(tensor: Tensor, access: Access | None) -> str:
+    """How an input is indexed, axis by axis, such as "[0, 2·yy + ry, 2·xx + rx, rc]"."""
+    if access is None:
+        return "not known"
+    axes = zip(tensor.shape, access)
+    return (
+        f"[{', '.join(' + '.join(map(_term, terms)) or ('0' if extent == 1 else 'const') for extent, terms in axes)}]"
+    )
+
+
+def _term(term: Term) -> str:
+    if term.stride is None:
+        return f"f({term.loop})"
+    return term.loop if term.stride == 1 else f"{term.stride}·{term.loop}"
 
 
 def subgraph_rows(graph: OpGraph, view: View, index: int) -> list[Row]:
@@ -172,6 +206,58 @@ def metric_table(views: Iterable[View]) -> list[dict[str, str]]:
         {"Figure": label, **{view.title: text(view) for view in views}, EXPLANATION: explanation}
         for label, explanation, text in METRICS
     ]
+
+
+def change_table(graph: OpGraph, partitions: Sequence[Partition]) -> list[dict[str, str]]:
+    """One row for each two partitions: what became of the first one's subgraphs in the second."""
+    rows = []
+    for before, after in combinations(partitions, 2):
+        found = compare(graph, before, after)
+        row = {CHANGE_COLUMN: f"{METHOD_NAMES[before.method]} → {METHOD_NAMES[after.method]}"}
+        row |= {change.value.capitalize(): str(found.count(change)) for change in Change}
+        rows.append(row | {"Crossing": _traffic(found)})
+    return rows
+
+
+def difference_line(comparison: Comparison) -> str:
+    """Counts of each change and the traffic, as one line."""
+    counts = ", ".join(f"{comparison.count(change)} {change.value}" for change in Change)
+    return f"Left to right: {counts}; {_traffic(comparison)} crosses subgraphs."
+
+
+def _traffic(comparison: Comparison) -> str:
+    saved = comparison.bytes_saved
+    if saved == 0:
+        return "no less"
+    return f"{nbytes(abs(saved))} {'less' if saved > 0 else 'more'}"
+
+
+def settings_line(settings: Settings) -> str:
+    """What is not as by default, such as "limit 80, exact test"; "" where all is."""
+    default = Settings()
+    parts = []
+    if settings.threshold != default.threshold:
+        parts.append(f"limit {settings.threshold:.0f}")
+    if settings.rule is Rule.EXACT:
+        parts.append("exact test")
+    if not settings.aware:
+        parts.append("the paper's rule")
+    return ", ".join(parts)
+
+
+def panel_line(study: Study, view: View) -> str:
+    """What a panel shows, beside its name."""
+    metrics = view.metrics
+    line = f"{metrics.subgraphs} subgraphs, {metrics.trivial} trivial"
+    changed = settings_line(study.settings) if view.method == "ago" else ""
+    return f"{line}; {changed}" if changed else line
+
+
+def target_line(graph: OpGraph, partition: Partition, target: int, operators: Iterable[int]) -> str:
+    """A subgraph that operators could be moved to."""
+    members = partition.subgraphs[target]
+    kept = [op for op in members if op not in set(operators)] or members
+    return f"S{target}: {graph.operators[kept[0]].name}" + (f" and {len(members) - 1} more" if len(members) > 1 else "")
 
 
 def _bits(weights: Iterable[float]) -> str:

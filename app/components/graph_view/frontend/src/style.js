@@ -2,6 +2,8 @@
 
 // A mark is told by its line as well as by its hue. What is not here is solid.
 const LINES = { split: 'dashed', recut: 'double', affix: 'dashed', candidate: 'double', along: 'dotted' };
+// How much of a mark's hue is in an operator's fill.
+const FILLS = { same: 0.25, group: 0.25, affix: 0.08, cluster: 0.7, candidate: 0.7 };
 
 /**
  * The theme as plain values. Hues of subgraphs and of marks come from Python's palette; fills are mixed with the background, so
@@ -14,20 +16,20 @@ export function readTheme(root, hues, marks) {
   const text = rgb(read('--st-text-color', '#31333f'));
   const dark = luminance(background) < 0.5;
   const grey = mix(text, background, 0.55);
-  const tint = (hex) => {
+  const tint = (hex, share = dark ? 0.5 : 0.45) => {
     const hue = rgb(hex);
     return {
       area: mix(hue, background, dark ? 0.2 : 0.16),
-      fill: mix(hue, background, dark ? 0.5 : 0.45),
+      fill: mix(hue, background, share),
       line: mix(hue, text, dark ? 0.8 : 0.72),
     };
   };
-  const tints = hues.map(tint);
+  const tints = hues.map((hex) => tint(hex));
   const plain = { area: css(background), fill: mix(text, background, 0.1), line: grey };
   return {
     background: css(background), text: css(text), grey, faint: mix(text, background, 0.42), primary: read('--st-primary-color', '#ff4b4b'),
     font: read('--st-font', 'sans-serif'), tints, plain,
-    marks: Object.entries(marks).map(([name, hex]) => ({ name, hue: hex, line: LINES[name] || 'solid', ...named(tint(hex)) })),
+    marks: Object.entries(marks).map(([name, hex]) => ({ name, hue: hex, line: LINES[name] || 'solid', ...named(tint(hex, FILLS[name])) })),
     legend: {
       box: { fill: tints[0].area, line: tints[0].line },
       plain: { fill: css(background), line: tints[0].line },

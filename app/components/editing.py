@@ -1,0 +1,125 @@
+"""Editing a partition: merge, split out, move, undo and redo, save and load; and what was refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import streamlit as st
+
+from app import state
+from app.components.text import plain
+from app.services import describe
+from app.services.answers import names
+from app.services.study import MERGE, MOVE, SPLIT, Study, neighbours
+
+MAX_TARGETS = 12
+MAX_MEGABYTES = 20
+FILE_KEY = "partition-file"
+
+
+def edit_tools(study: Study) -> None:
+    """Beside the panel's method: undo, redo, and the file."""
+    history = study.history
+    _icon("Undo", ":material/undo:", "Ctrl+Z", study.undo, disabled=not history.past)
+    _icon("Redo", ":material/redo:", "Ctrl+Y", study.redo, disabled=not history.future)
+    with st.popover("Save or load", icon=":material/save:", help="Save or load a partition", key="icon-files"):
+        st.download_button(
+            "Save as JSON",
+            data=lambda: json.dumps(history.present.to_json()),
+            file_name=f"{study.graph.name}-partition.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.file_uploader(
+            "Load a saved partition of this model",
+            type="json",
+            max_upload_size=MAX_MEGABYTES,
+            key=FILE_KEY,
+            on_change=_received,
+            args=(study,),
+        )
+        if study.file_error:
+            st.error(plain(study.file_error), icon=":material/error:")
+
+
+def _icon(label: str, icon: str, shortcut: str, do: Callable[[], None], disabled: bool) -> None:
+    key, text = f"icon-{label.lower()}", f"{label} ({shortcut})"
+    st.button(label, key=key, icon=icon, help=text, shortcut=shortcut, on_click=do, disabled=disabled)
+
+
+def _received(study: Study) -> None:
+    file = st.session_state[FILE_KEY]
+    if file is not None:
+        study.read(file.getvalue())
+
+
+def edit_buttons(study: Study) -> None:
+    """What can be done with the selection, below the panel."""
+    operators = state.session().selected.operators
+    owner = study.history.present.owner
+    touched = {owner[op] for op in operators}
+    whole = len(touched) == 1 and len(operators) == len(study.history.present.subgraphs[next(iter(touched))])
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="edits"):
+        _edit("Merge", MERGE, ":material/merge:", "M", study, operators, disabled=len(touched) < 2)
+        _edit("Split out", SPLIT, ":material/call_split:", "S", study, operators, disabled=not operators or whole)
+        _move(study, operators)
+    if study.refused:
+        _refused(study)
+    elif study.message:
+        st.error(plain(study.message), icon=":material/error:")
+    elif not operators:
+        st.caption("Select operators, or subgraphs by their boxes (with Shift several), in either panel.")
+
+
+def _edit(
+    label: str, kind: str, icon: str, shortcut: str, study: Study, operators: tuple[int, ...], disabled: bool
+) -> None:
+    helps = {
+        MERGE: "Put the subgraphs of the selected operators into one.",
+        SPLIT: "Take the selected operators out into a subgraph of their own.",
+    }
+    st.button(
+        label,
+        key=f"edit-{kind}",
+        icon=icon,
+        help=helps[kind],
+        shortcut=shortcut,
+        disabled=disabled,
+        on_click=study.edit,
+        args=(kind, operators),
+    )
+
+
+def _move(study: Study, operators: tuple[int, ...]) -> None:
+    """The subgraphs around the selection, each a button."""
+    partition = study.history.present
+    targets = neighbours(study.graph, partition, operators)
+    help_text = "Put the selected operators into a subgraph beside them."
+    with st.popover("Move to", icon=":material/arrow_forward:", disabled=not targets, help=help_text, key="move"):
+        for target in targets[:MAX_TARGETS]:
+            st.button(
+                describe.target_line(study.graph, partition, target, operators),
+                key=f"move-to-{target}",
+                type="tertiary",
+                on_click=study.edit,
+                args=(MOVE, operators, target),
+            )
+        if len(targets) > MAX_TARGETS:
+            st.caption(f"{len(targets) - MAX_TARGETS} more are beside so many operators: select fewer.")
+
+
+def _refused(study: Study) -> None:
+    refusal = study.refused.refusal
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="refused"):
+        st.markdown(f":small[:material/block: **Not possible:** {plain(refusal.reason)}.]")
+        st.button(
+            f"Take these along ({len(refusal.take_along)})",
+            key="take-along",
+            icon=":material/add_link:",
+            type="primary",
+            help=f"With {names(study.graph, refusal.take_along)} it is possible.",
+            on_click=study.take_along,
+        )
+        st.button("Leave it", key="leave-it", type="tertiary", on_click=study.forget_refusal)

@@ -1,0 +1,65 @@
+"""What a user can choose about AGO's partition, in a popover; the picture follows."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ago_core.partition.settings import Rule, Settings
+from app.services.study import Study
+
+LIMITS, STEP = (10, 600), 10
+DEFAULT = Settings()
+AWARE, PLAIN = "What fusion saves", "The paper's rule"
+THRESHOLD_KEY, RULE_KEY, JOIN_KEY = "threshold", "rule", "join"
+
+
+def settings_popover(study: Study) -> None:
+    changed = study.settings != DEFAULT
+    with st.popover("Settings", icon=":material/tune:", help="Settings of AGO's partition", key="icon-settings"):
+        _show(study.settings)
+        st.slider(
+            "Weight limit of a subgraph",
+            *LIMITS,
+            step=STEP,
+            key=THRESHOLD_KEY,
+            on_change=_changed,
+            args=(study,),
+            format="%d bits",
+            help="AGO joins only what together weighs no more, in bits of schedule space: how hard it is to tune.",
+        )
+        st.segmented_control(
+            "Test for cycles",
+            list(Rule),
+            format_func=lambda rule: {Rule.STAGES: "By stages", Rule.EXACT: "Exact"}[rule],
+            required=True,
+            key=RULE_KEY,
+            on_change=_changed,
+            args=(study,),
+            help="By stages: the paper's test of the neighbours alone, which may refuse needlessly. Exact: by search.",
+        )
+        st.segmented_control(
+            "Joining convolutions and matmuls",
+            (AWARE, PLAIN),
+            required=True,
+            key=JOIN_KEY,
+            on_change=_changed,
+            args=(study,),
+            help="By what fusion saves: only where reuse analysis finds less memory traffic, the most first. The "
+            "paper's rule: any neighbour under the limit, the lightest first.",
+        )
+        if changed:
+            st.button("Back to the defaults", on_click=study.set, args=(DEFAULT,))
+        else:
+            st.caption("These are the defaults.")
+
+
+def _show(settings: Settings) -> None:
+    """The widgets show what is set, also after another model or page."""
+    st.session_state[THRESHOLD_KEY] = int(settings.threshold)
+    st.session_state[RULE_KEY] = settings.rule
+    st.session_state[JOIN_KEY] = AWARE if settings.aware else PLAIN
+
+
+def _changed(study: Study) -> None:
+    chosen = st.session_state
+    study.set(Settings(float(chosen[THRESHOLD_KEY]), chosen[RULE_KEY], chosen[JOIN_KEY] == AWARE))

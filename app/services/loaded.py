@@ -1,0 +1,111 @@
+"""A loaded model with whatever partitions of it are looked at: computed on demand, kept for all sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ago_core.graph.opgraph import OpGraph
+from ago_core.partition.ago import Clustering, cluster
+from ago_core.partition.edits import EDITED
+from ago_core.partition.metrics import Metrics, complex_per_subgraph, measure, subgraph_weights
+from ago_core.partition.partition import Partition
+from ago_core.partition.settings import Settings
+from app.services.kept import Kept
+from visualizers.elements import elements
+from visualizers.layout import Layout, layout
+
+if TYPE_CHECKING:  # importing TVM takes more than a second: the worker's thread does it
+    from ago_core.graph.model import Model
+
+METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO", EDITED: "Edited"}
+PANEL_ASPECT = 1.15
+KEPT_VIEWS, KEPT_CLUSTERINGS, KEPT_TEXTS = 64, 16, 200
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One partition of a loaded model, measured and drawn.
+
+    Attributes:
+        weights: of the subgraphs, in bits of schedule space.
+        complex_counts: complex operators in each subgraph.
+        elements: the drawing as the graph view takes it.
+    """
+
+    partition: Partition
+    metrics: Metrics
+    weights: tuple[float, ...]
+    complex_counts: tuple[int, ...]
+    layout: Layout
+    elements: list[dict]
+
+    @property
+    def method(self) -> str:
+        return self.partition.method
+
+    @property
+    def title(self) -> str:
+        return METHOD_NAMES[self.method]
+
+    @property
+    def revision(self) -> str:
+        """Another one for every grouping of every model."""
+        return f"{self.partition.model_hash}-{self.method}-{hash(self.partition.subgraphs):x}"
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model with its partitions.
+
+    Attributes:
+        model: the model.
+        heuristic: TVM's partition.
+    """
+
+    model: Model
+    heuristic: Partition
+    _views: Kept[Partition, View] = field(default_factory=lambda: Kept(KEPT_VIEWS), repr=False)
+    _clusterings: Kept[Settings, Clustering] = field(default_factory=lambda: Kept(KEPT_CLUSTERINGS), repr=False)
+    _texts: Kept[tuple, str] = field(default_factory=lambda: Kept(KEPT_TEXTS), repr=False)
+
+    @property
+    def graph(self) -> OpGraph:
+        return self.model.graph
+
+    @property
+    def views(self) -> Mapping[str, View]:
+        """What every session sees at first, by method."""
+        ago = self.clustering(Settings()).partition
+        return {partition.method: self.view(partition) for partition in (self.heuristic, ago)}
+
+    def clustering(self, settings: Settings) -> Clustering:
+        """AGO's partition with its construction; some ten milliseconds the first time."""
+        return self._clusterings.get(settings, lambda: cluster(self.graph, settings))
+
+    def view(self, partition: Partition) -> View:
+        """Measures and draws; some hundred milliseconds the first time, more for large models."""
+        return self._views.get(partition, lambda: _view(self.graph, partition))
+
+    def code(self, partition: Partition, subgraph: int, scheduled: bool) -> str:
+        """TVMScript of a subgraph's fused function, before or after scheduling; well under a second the first time."""
+
+        def make() -> str:
+            from ago_core.lowering.inspect import prim_func_text
+
+            return prim_func_text(self.model, partition, subgraph, scheduled)
+
+        return self._texts.get((partition, subgraph, scheduled), make)
+
+
+def _view(graph: OpGraph, partition: Partition) -> View:
+    drawing = layout(graph, partition, aspect=PANEL_ASPECT)
+    return View(
+        partition=partition,
+        metrics=measure(graph, partition),
+        weights=subgraph_weights(graph, partition),
+        complex_counts=complex_per_subgraph(graph, partition),
+        layout=drawing,
+        elements=elements(graph, partition, drawing),
+    )
