@@ -92,7 +92,7 @@ def latency_runs(runs: Mapping[str, Sequence[float]]) -> go.Figure:
         figure.update_xaxes(range=[low, high])
     figure.update_layout(showlegend=False)
     counts = " and ".join(str(number) for number in dict.fromkeys(len(values) for values in runs.values()))
-    note = f", {outside} outside the picture" if outside else ""
+    note = f", {outside} outside" if outside else ""
     return _titled(figure, f"Latency of {counts} runs{note}", "latency (ms)", "")
 
 

@@ -15,8 +15,8 @@ KEY = "differences"
 
 def differences(study: Study) -> None:
     own = state.session()
-    left, right = (study.partitions[state.method(side)] for side in state.SIDES)
-    if left == right:
+    shown = [state.method(side) for side in state.SIDES]
+    if shown[0] == shown[1]:
         return
     st.session_state[KEY] = own.differences
     with st.container(horizontal=True, vertical_alignment="center", key="differences-row"):
@@ -27,4 +27,4 @@ def differences(study: Study) -> None:
             help="What became of the left panel's subgraphs in the right one: the same, split, merged, or cut anew.",
         )
         if own.differences:
-            st.caption(plain(difference_line(compare(study.graph, left, right))))
+            st.caption(plain(difference_line(compare(study.graph, *(study.partitions[method] for method in shown)))))

@@ -98,14 +98,15 @@ def _move(study: Study, operators: tuple[int, ...]) -> None:
     targets = neighbours(study.graph, partition, operators)
     help_text = "Put the selected operators into a subgraph beside them."
     with st.popover("Move to", icon=":material/arrow_forward:", disabled=not targets, help=help_text, key="move"):
-        for target in targets[:MAX_TARGETS]:
-            st.button(
-                describe.target_line(study.graph, partition, target, operators),
-                key=f"move-to-{target}",
-                type="tertiary",
-                on_click=study.edit,
-                args=(MOVE, operators, target),
-            )
+        with st.container(gap=None):
+            for target in targets[:MAX_TARGETS]:
+                st.button(
+                    plain(describe.target_line(study.graph, partition, target, operators)),
+                    key=f"move-to-{target}",
+                    type="tertiary",
+                    on_click=study.edit,
+                    args=(MOVE, operators, target),
+                )
         if len(targets) > MAX_TARGETS:
             st.caption(f"{len(targets) - MAX_TARGETS} more are beside so many operators: select fewer.")
 
@@ -119,7 +120,7 @@ def _refused(study: Study) -> None:
             key="take-along",
             icon=":material/add_link:",
             type="primary",
-            help=f"With {names(study.graph, refusal.take_along)} it is possible.",
+            help=plain(f"With {names(study.graph, refusal.take_along)} it is possible."),
             on_click=study.take_along,
         )
         st.button("Leave it", key="leave-it", type="tertiary", on_click=study.forget_refusal)

@@ -32,7 +32,7 @@ def _panel(study: Study, shown: tuple[str, str], number: int, tools: bool) -> No
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xsmall", key=f"head-{side}"):
         _choice(study, side)
         with st.container(width="stretch"):
-            st.caption(describe.panel_line(study, view), help=TRIVIAL)
+            st.caption(describe.panel_line(view), help=TRIVIAL)
         if tools and method == "ago":
             settings_popover(study)
             steps_button(study)

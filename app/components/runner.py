@@ -107,9 +107,9 @@ def _result(job: Job) -> None:
     else:
         st.error(f"Output does not match ONNX Runtime: {error}.", icon=":material/error:")
     ours, theirs = data["latency_ms"], data["reference_ms"]
-    for column, name, latency in zip(st.columns(2), ("Compiled, not tuned", "ONNX Runtime"), (ours, theirs)):
+    for column, name, latency in zip(st.columns(2), ("Compiled", "ONNX Runtime"), (ours, theirs)):
         with column:
-            st.metric(name, f"{latency['median']:.3g} ms", help="The median over the runs.")
+            st.metric(name, f"{latency['median']:.3g} ms", help="The median over the runs; compiled code is not tuned.")
             st.caption(f"quartiles {latency['q1']:.3g} to {latency['q3']:.3g} ms, {len(latency['runs'])} runs")
     st.plotly_chart(
         charts.latency_runs({"compiled": ours["runs"], "ONNX Runtime": theirs["runs"]}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ago_core.partition.settings import Rule, Settings
+from app.services.describe import settings_line
 from app.services.study import Study
 
 LIMITS, STEP = (10, 600), 10
@@ -14,8 +15,11 @@ THRESHOLD_KEY, RULE_KEY, JOIN_KEY = "threshold", "rule", "join"
 
 
 def settings_popover(study: Study) -> None:
-    changed = study.settings != DEFAULT
-    with st.popover("Settings", icon=":material/tune:", help="Settings of AGO's partition", key="icon-settings"):
+    changed = settings_line(study.settings)
+    about = f"Settings of AGO's partition: {changed or 'the defaults'}"
+    with st.popover(
+        "Settings", icon=":material/tune:", help=about, key="icon-settings", type="primary" if changed else "secondary"
+    ):
         _show(study.settings)
         st.slider(
             "Weight limit of a subgraph",

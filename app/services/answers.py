@@ -135,7 +135,7 @@ def emphasis(
         return marks.refusal_marks(study.graph, study.refused.group, study.refused.refusal)
     if operators and (found := answer(study, method, operators)) and found.cycle:
         return marks.cycle_marks(found.cycle)
-    if differences:
+    if differences and shown[0] != shown[1]:
         comparison = compare(study.graph, *(study.partitions[one] for one in shown))
         return marks.change_marks(comparison, after=side == 1)
     return None

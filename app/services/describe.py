@@ -14,7 +14,6 @@ from ago_core.partition.compare import Change, Comparison, compare
 from ago_core.partition.partition import Partition
 from ago_core.partition.settings import Rule, Settings
 from app.services.loaded import METHOD_NAMES, View
-from app.services.study import Study
 from visualizers.units import flops, nbytes, quantity
 
 Row = tuple[str, str]
@@ -245,12 +244,9 @@ def settings_line(settings: Settings) -> str:
     return ", ".join(parts)
 
 
-def panel_line(study: Study, view: View) -> str:
+def panel_line(view: View) -> str:
     """What a panel shows, beside its name."""
-    metrics = view.metrics
-    line = f"{metrics.subgraphs} subgraphs, {metrics.trivial} trivial"
-    changed = settings_line(study.settings) if view.method == "ago" else ""
-    return f"{line}; {changed}" if changed else line
+    return f"{view.metrics.subgraphs} subgraphs, {view.metrics.trivial} trivial"
 
 
 def target_line(graph: OpGraph, partition: Partition, target: int, operators: Iterable[int]) -> str:
