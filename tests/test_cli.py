@@ -154,3 +154,9 @@ def test_settings_of_ago_change_the_partition():
     large = report_of("partition", "squeezenet@56", "--threshold", "300", "--rule", "exact", "--plain")
     assert small["metrics"]["subgraphs"] > large["metrics"]["subgraphs"]
     assert all(s["weight"] <= 40 or len(s["operators"]) == 1 for s in small["subgraphs"])
+
+
+def test_tasks_are_minis_counted_once():
+    report = report_of("tasks", "mobilenet_v2@56", "--method", "ago")
+    assert sum(task["times"] for task in report["tasks"]) == report["minis"] >= report["subgraphs"]
+    assert len(report["tasks"]) < report["minis"]

@@ -9,7 +9,7 @@ import sys
 import warnings
 
 from ago_core.cli.common import METHODS, show
-from ago_core.cli.partition import diff_command, edit_command, explain_command, partition_command
+from ago_core.cli.partition import diff_command, edit_command, explain_command, partition_command, tasks_command
 from ago_core.cli.run import export_command, run_command
 from ago_core.errors import UserError
 from ago_core.partition.settings import DEFAULT_THRESHOLD
@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     _takes_model(sub, choice=False)
     sub.add_argument("a", metavar="A", help="heuristic, ago, or a saved partition")
     sub.add_argument("b", metavar="B", help="likewise")
+    sub = _command(commands, "tasks", tasks_command, "List what tuning would tune: minis after SPLIT, equal ones once.")
+    _takes_model(sub)
     sub = _command(commands, "run", run_command, "Compile a model, compare its output with ONNX Runtime, time both.")
     _takes_model(sub)
     _takes_runs(sub)

@@ -178,3 +178,33 @@ def _diff_text(data: dict) -> str:
         if block["change"] != "same":
             lines.append(f"  {block['change']:7s} {block['before']} → {block['after']}: {' '.join(block['operators'])}")
     return "\n".join(lines)
+
+
+def tasks_command(args: argparse.Namespace) -> int:
+    from ago_core.tuning.split import split_subgraphs
+    from ago_core.tuning.tasks import tasks_of
+
+    model = load(args)
+    partition = chosen_partition(model, args)
+    minis = split_subgraphs(model.graph, partition)
+    tasks = tasks_of(model, minis)
+    names = [op.name for op in model.graph.operators]
+    rows = [
+        {
+            "operators": [names[op] for op in minis.subgraphs[task.subgraphs[0]]],
+            "times": len(task.subgraphs),
+            "weight": task.weight,
+        }
+        for task in tasks
+    ]
+    data = {"model": model.name, "subgraphs": len(partition), "minis": len(minis), "tasks": rows}
+    show(args, data, _tasks_text)
+    return 0
+
+
+def _tasks_text(data: dict) -> str:
+    head = (
+        f"{data['model']}: {data['subgraphs']} subgraphs, {data['minis']} minis, {len(data['tasks'])} different tasks"
+    )
+    rows = (f"  {row['times']:3d}×  weight {row['weight']:4.0f}  {' '.join(row['operators'])}" for row in data["tasks"])
+    return "\n".join((head, *rows))
