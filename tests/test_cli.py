@@ -160,3 +160,9 @@ def test_tasks_are_minis_counted_once():
     report = report_of("tasks", "mobilenet_v2@56", "--method", "ago")
     assert sum(task["times"] for task in report["tasks"]) == report["minis"] >= report["subgraphs"]
     assert len(report["tasks"]) < report["minis"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault():
+    command = f"{sys.executable} -m ago_core samples | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.startswith("mobilenet_v2") and done.stderr == ""

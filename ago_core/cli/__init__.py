@@ -15,6 +15,7 @@ from ago_core.errors import UserError
 from ago_core.partition.settings import DEFAULT_THRESHOLD
 
 USER_ERROR = 2
+INTERRUPTED = 130
 MODEL_HELP = "path of an ONNX file, or a sample such as mobilenet_v2@224 or bert_tiny@64"
 
 
@@ -25,12 +26,17 @@ def main(argv: list[str] | None = None) -> int:
     if getattr(args, "threads", None):
         os.environ["TVM_NUM_THREADS"] = str(args.threads)  # read when TVM starts its pool
     try:
-        return args.command(args)
+        code = args.command(args)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(json.dumps({"error": str(error)}) if getattr(args, "progress", False) else str(error), file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def samples_command(args: argparse.Namespace) -> int:
