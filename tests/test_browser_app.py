@@ -111,6 +111,81 @@ def test_from_opening_to_a_verified_model(page, server):
     reads(page, "Output matches ONNX Runtime", seconds=60)
 
 
+def marked(page, panel, mark):
+    """Ids of the elements of a panel that have a mark."""
+    return page.evaluate(f"() => ({CY})({panel}).elements('.mark-{mark}').map((element) => element.id())")
+
+
+def until(page, panel, expression):
+    page.wait_for_function(f"() => {{ const cy = ({CY})({panel}); return {expression}; }}", timeout=10_000)
+
+
+def press(page, name):
+    page.get_by_role("button", name=name).first.click()
+
+
+def test_a_partition_is_edited_with_mouse_and_keys(page, server):
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    page.locator(".st-key-icon-edit-left button").first.click()
+    reads(page, "Select operators")
+
+    # Two neighbours are merged by a key: a fused convolution and the pooling behind it.
+    together = "cy.getElementById('1').data('subgraph') === cy.getElementById('4').data('subgraph')"
+    page.mouse.click(*place(page, 0, 1))
+    page.keyboard.down("Shift")
+    page.mouse.click(*place(page, 0, 4))
+    page.keyboard.up("Shift")
+    reads(page, "2 operators")
+    page.keyboard.press("m")
+    until(page, 0, together)
+    page.keyboard.press("Control+z")
+    until(page, 0, f"!({together})")
+    page.keyboard.press("Control+y")
+    until(page, 0, together)
+
+    # Two that a path through others joins are refused, and go with what lies between them.
+    page.keyboard.press("Escape")
+    page.mouse.click(*place(page, 0, 5))
+    page.keyboard.down("Shift")
+    page.mouse.click(*place(page, 0, 14))
+    page.keyboard.up("Shift")
+    reads(page, "2 selected: pointwise_conv2d_1, concatenate_1")
+    press(page, "Merge")
+    reads(page, "Not possible:")
+    until(page, 0, "cy.edges('.mark-cycle').length >= 2 && cy.elements('.faded').length > 0")
+    along = marked(page, 0, "along")
+    press(page, "Take these along")
+    until(page, 0, "cy.elements('.mark-cycle').length === 0")
+    same = " && ".join(
+        f"cy.getElementById('{op}').data('subgraph') === cy.getElementById('5').data('subgraph')"
+        for op in [*along, "14"]
+    )
+    assert {"8", "11"} <= set(along)
+    until(page, 0, same)
+    page.keyboard.press("Control+z")
+    until(page, 0, f"!({same}) && {together}")
+
+
+def test_the_construction_is_stepped_through_without_moving_anything(page, server):
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    page.locator(".st-key-icon-steps button").first.click()
+    reads(page, "Step 1 of")
+    until(page, 1, "cy.nodes('.mark-cluster').length > 0 && cy.nodes('.faded').length > 0")
+    places = [place(page, 1, op) for op in (0, 20, 60)]
+    before = marked(page, 1, "candidate")
+    page.locator(".st-key-icon-next-step button").first.click()
+    reads(page, "Step 2 of")
+    page.wait_for_function(
+        f"(before) => ({CY})(1).elements('.mark-candidate').map((element) => element.id()).join() !== before",
+        arg=",".join(before),
+    )
+    assert [place(page, 1, op) for op in (0, 20, 60)] == places
+    page.locator(".st-key-icon-steps button").first.click()
+    until(page, 1, "cy.elements('.faded').length === 0 && cy.elements('.mark-cluster').length === 0")
+
+
 @pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no linker on the PATH")
 def test_an_artifact_can_be_downloaded(page, server):
     page.goto(f"{server}/run?model=squeezenet@56")

@@ -62,8 +62,8 @@ def edit_buttons(study: Study) -> None:
     touched = {owner[op] for op in operators}
     whole = len(touched) == 1 and len(operators) == len(study.history.present.subgraphs[next(iter(touched))])
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="edits"):
-        _edit("Merge", MERGE, ":material/merge:", "M", study, operators, disabled=len(touched) < 2)
-        _edit("Split out", SPLIT, ":material/call_split:", "S", study, operators, disabled=not operators or whole)
+        _edit("Merge", MERGE, ":material/merge:", "M", study, disabled=len(touched) < 2)
+        _edit("Split out", SPLIT, ":material/call_split:", "S", study, disabled=not operators or whole)
         _move(study, operators)
     if study.refused:
         _refused(study)
@@ -73,9 +73,7 @@ def edit_buttons(study: Study) -> None:
         st.caption("Select operators, or subgraphs by their boxes (with Shift several), in either panel.")
 
 
-def _edit(
-    label: str, kind: str, icon: str, shortcut: str, study: Study, operators: tuple[int, ...], disabled: bool
-) -> None:
+def _edit(label: str, kind: str, icon: str, shortcut: str, study: Study, disabled: bool) -> None:
     helps = {
         MERGE: "Put the subgraphs of the selected operators into one.",
         SPLIT: "Take the selected operators out into a subgraph of their own.",
@@ -87,9 +85,14 @@ def _edit(
         help=helps[kind],
         shortcut=shortcut,
         disabled=disabled,
-        on_click=study.edit,
-        args=(kind, operators),
+        on_click=_selected_into,
+        args=(study, kind),
     )
+
+
+def _selected_into(study: Study, kind: str, target: int | None = None) -> None:
+    """Edits what is selected when the click arrives, which may be more recent than the page."""
+    study.edit(kind, state.session().selected.operators, target)
 
 
 def _move(study: Study, operators: tuple[int, ...]) -> None:
@@ -104,8 +107,8 @@ def _move(study: Study, operators: tuple[int, ...]) -> None:
                     plain(describe.target_line(study.graph, partition, target, operators)),
                     key=f"move-to-{target}",
                     type="tertiary",
-                    on_click=study.edit,
-                    args=(MOVE, operators, target),
+                    on_click=_selected_into,
+                    args=(study, MOVE, target),
                 )
         if len(targets) > MAX_TARGETS:
             st.caption(f"{len(targets) - MAX_TARGETS} more are beside so many operators: select fewer.")

@@ -121,8 +121,9 @@ class Study:
             self._take(result)
 
     def take_along(self) -> None:
-        """Makes the refused edit, with the operators that make it legal."""
-        self.edit(SPLIT, (*self.refused.group, *self.refused.refusal.take_along))
+        """Makes the refused edit, with the operators that make it legal; nothing where none was refused any more."""
+        if self.refused:
+            self.edit(SPLIT, (*self.refused.group, *self.refused.refusal.take_along))
 
     def forget_refusal(self) -> None:
         self.refused, self.message = None, ""
