@@ -163,6 +163,7 @@ def test_groups_that_do_not_cover_the_graph_are_refused(groups, sentence):
         ({"subgraphs": [[0]]}, "not valid for residual"),
         ({"subgraphs": "none"}, "not a partition"),
         ({"subgraphs": [["a"]]}, "not valid for residual"),
+        ({"subgraphs": [[float(op) for op in range(9)]]}, "given by their numbers"),
     ],
 )
 def test_a_foreign_partition_file_is_refused_in_one_sentence(change, sentence):

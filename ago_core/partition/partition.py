@@ -73,6 +73,8 @@ def partition_from_json(graph: OpGraph, data: object) -> Partition:
     if data.get("model_hash") != graph.model_hash:
         raise UserError(f"The partition was made for another model than {graph.name}, or for other dimensions of it.")
     try:
+        if any(type(op) is not int for members in data["subgraphs"] for op in members):  # 1.0 would pass for 1
+            raise InvalidPartition("operators are given by their numbers")
         return make_partition(graph, data["subgraphs"], str(data.get("method", "edited")))
     except (InvalidPartition, TypeError) as error:
         raise UserError(f"The partition is not valid for {graph.name}: {error}.") from error
