@@ -284,6 +284,8 @@ def test_a_file_that_cannot_be_taken_says_why(edited):
     assert "not JSON" in edited.error[0].value
     upload(edited, Partition("other", "ago", ((0,),)).to_json())
     assert "made for another model" in edited.error[0].value and len(edited.error) == 1
+    edited.file_uploader(key="partition-file").set_value([]).run()
+    assert not edited.error, "the file was taken away again"
 
 
 # Differences

@@ -15,6 +15,7 @@ from app.services.study import MERGE, MOVE, SPLIT, Study, neighbours
 
 MAX_TARGETS = 12
 MAX_MEGABYTES = 20
+FILE_WIDTH = 300
 FILE_KEY = "partition-file"
 
 
@@ -23,7 +24,8 @@ def edit_tools(study: Study) -> None:
     history = study.history
     _icon("Undo", ":material/undo:", "Ctrl+Z", study.undo, disabled=not history.past)
     _icon("Redo", ":material/redo:", "Ctrl+Y", study.redo, disabled=not history.future)
-    with st.popover("Save or load", icon=":material/save:", help="Save or load a partition", key="icon-files"):
+    popover = st.popover("Save or load", icon=":material/save:", help="Save or load a partition", key="icon-files")
+    with popover.container(width=FILE_WIDTH):
         st.download_button(
             "Save as JSON",
             data=lambda: json.dumps(history.present.to_json()),
@@ -51,7 +53,9 @@ def _icon(label: str, icon: str, shortcut: str, do: Callable[[], None], disabled
 
 def _received(study: Study) -> None:
     file = st.session_state[FILE_KEY]
-    if file is not None:
+    if file is None:
+        study.file_error = ""
+    else:
         study.read(file.getvalue())
 
 
