@@ -12,7 +12,20 @@ from app import state
 from app.services import models
 from app.services.study import EDITED
 from sample_models import SAMPLES
-from tests.test_app_pages import COMPARE, EXPLORE, RUN, button, inspector_tabs, opened, own, select, settle, text
+from tests.test_app_pages import (
+    COMPARE,
+    EXPLORE,
+    RUN,
+    button,
+    inspector_tabs,
+    model_bytes,
+    opened,
+    own,
+    select,
+    settle,
+    text,
+)
+from tests.test_app_pages import upload as upload_model
 
 SPEC = "squeezenet@56"
 FUSED = 1  # an operator that the heuristic fuses with others
@@ -130,18 +143,22 @@ def test_steps_go_forward_and_back(app):
     assert marks(app)[1] == first
 
 
-def test_refusals_alone_and_none_at_all(app):
+def test_refusals_alone(app):
     app.button(key="icon-steps").click().run()
     app.button_group(key="step-filter").set_value("Refused").run()
     refused = len(study(app).steps)
     assert app.slider(key="step-position").proto.max == refused < len(study(app).clustering.steps)
     assert "is too much" in text(app) or "stays out" in text(app)
-    app.slider(key="threshold").set_value(600).run()
-    app.button_group(key="join").set_value("The paper's rule").run()
-    if not study(app).steps:
-        assert "No candidate was refused." in text(app)
     app.button_group(key="step-filter").set_value("All").run()
-    assert "Step 1 of" in text(app)
+    assert app.slider(key="step-position").proto.max == len(study(app).clustering.steps)
+
+
+def test_a_model_of_one_operator_has_no_steps(app):
+    upload_model(app, "tiny.onnx", model_bytes(2))
+    app.button(key="icon-steps").click().run()
+    assert "Nothing could be joined." in text(app)
+    app.button_group(key="step-filter").set_value("Refused").run()
+    assert "No candidate was refused." in text(app) and not app.error
 
 
 # Why together, or not
