@@ -46,6 +46,7 @@ def main() -> int:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"environment": environment(), "runs": []}
     if not args.report:
         _measure_missing(results)
+    _refresh_bits(results["runs"])
     results["fit"] = fit(results["runs"])
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results) if args.json else table(results))
@@ -57,7 +58,7 @@ def _measure_missing(results: dict) -> None:
     done = {(run["model"], run["operator"], run["seed"]) for run in results["runs"]}
     tasks = list(_tasks())
     for seed in SEEDS:
-        for model, operator, kind, bits in tasks:
+        for model, operator, kind in tasks:
             if (model, operator, seed) in done:
                 continue
             command = [sys.executable, "-m", "benchmarks.weights", "--worker", model, operator, str(seed)]
@@ -66,26 +67,37 @@ def _measure_missing(results: dict) -> None:
                 print(f"{model} {operator}: {out.stderr.strip().splitlines()[-1]}", file=sys.stderr, flush=True)
                 continue
             latencies = json.loads(out.stdout.splitlines()[-1])
-            run = {"model": model, "operator": operator, "kind": kind, "bits": bits, "seed": seed}
+            run = {"model": model, "operator": operator, "kind": kind, "seed": seed}
             results["runs"].append(run | {"latencies_us": latencies, "trials": trials_to_convergence(latencies)})
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-            print(f"{model:18s} {operator:22s} {bits:5.1f} bits {results['runs'][-1]['trials']:4d} trials", flush=True)
+            print(f"{model:18s} {operator:22s} {results['runs'][-1]['trials']:4d} trials", flush=True)
 
 
-def _tasks() -> Iterator[tuple[str, str, str, float]]:
-    """(model, operator, kind, bits): of each kind of operator some of different sizes, spread over the networks."""
+def _refresh_bits(runs: list[dict]) -> None:
+    """Bits by the formula as it is now: what was measured stays valid when the formula changes."""
     from ago_core.graph.model import load_model
     from ago_core.partition.weights import schedule_bits
+
+    graphs = {spec: load_model(spec).graph for spec in {run["model"] for run in runs}}
+    operators = {(spec, op.name): op for spec, graph in graphs.items() for op in graph.operators}
+    for run in runs:
+        run["bits"] = schedule_bits(operators[run["model"], run["operator"]])
+
+
+def _tasks() -> Iterator[tuple[str, str, str]]:
+    """(model, operator, kind): of each kind of operator some with different loops, spread over the networks."""
+    from ago_core.graph.model import load_model
+    from ago_core.partition.weights import tiling_bits
 
     by_kind: dict[str, dict[float, tuple[str, str]]] = {}
     for spec in MODELS:
         for op in load_model(spec).graph.operators:
             if op.flops and not op.extern:
-                by_kind.setdefault(op.kind, {}).setdefault(schedule_bits(op), (spec, op.name))
+                by_kind.setdefault(op.kind, {}).setdefault(tiling_bits(op), (spec, op.name))
     for kind, found in by_kind.items():
         order = sorted(found)
         for k in sorted({round(i * (len(order) - 1) / (TASKS_A_KIND - 1)) for i in range(TASKS_A_KIND)}):
-            yield *found[order[k]], kind, order[k]
+            yield *found[order[k]], kind
 
 
 def trials_to_convergence(latencies: list[float]) -> int:

@@ -308,7 +308,7 @@ def test_a_fault_of_the_app_is_a_sentence_beside_what_still_works(app, monkeypat
 
 def test_the_comparison_explains_every_figure(app):
     app.switch_page(COMPARE).run()
-    for word in ("Jain", "schedule space", "Acyclic", "Crossing", "TVM heuristic", "AGO"):
+    for word in ("Jain", "trials", "Acyclic", "Crossing", "TVM heuristic", "AGO"):
         assert word in text(app)
     assert len(app.get("plotly_chart")) == 4
 

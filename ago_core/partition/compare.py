@@ -29,7 +29,7 @@ class Block:
         after: in the second.
         operators: that they hold.
         bytes_saved: that cross subgraphs within the block before and no longer after; negative where more cross.
-        weights_before, weights_after: of the subgraphs, in bits of schedule space.
+        weights_before, weights_after: of the subgraphs, in expected trials.
     """
 
     change: Change

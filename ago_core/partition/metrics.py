@@ -22,7 +22,7 @@ class Metrics:
         trivial: subgraphs without a complex operator.
         complex_operators: in the model.
         largest: operators in the largest subgraph.
-        mean_weight: of the subgraphs, in bits of schedule space.
+        mean_weight: of the subgraphs, in expected trials.
         largest_weight: of the subgraphs.
         fairness: Jain's index of the weights, from 1/subgraphs (one has all) to 1 (all the same).
         crossing_bytes: bytes that a subgraph writes for another one to read.

@@ -20,7 +20,7 @@ class Settings:
     """Of the clustering.
 
     Attributes:
-        threshold: a cluster's weight limit, in bits of schedule space; one operator may exceed it by itself.
+        threshold: a cluster's weight limit, in expected trials; one operator may exceed it by itself.
         rule: by stages, O(degree) a test, which may refuse needlessly; or exact, by search.
         aware: whether complex operators only join where reuse analysis finds that fusion saves traffic.
     """

@@ -1,14 +1,19 @@
-"""How hard an operator is to tune.
+"""How hard an operator is to tune: the trials that tuning is expected to need until it stops improving.
 
-The weight is the logarithm of the number of ways to tile its main nest, the part of a schedule space that grows with
-the operator: a spatial loop of a complex operator is split into four levels, a reduction loop into two, as TVM's
-multi-level tiling does (SSRSRS, meta_schedule/schedule_rule/multi_level_tiling.cc); operators without a reduction over
-products only choose where to cut for vectors and threads, two levels a loop. Cutting a loop of extent n into k levels
-means to write n as an ordered product of k factors:
+What a tuner chooses is how to tile the loops of an operator that reduces; TVM's rules give operators without a
+reduction one schedule (inline, or fuse, parallelise and vectorise), with nothing to search. The space of a reduction
+grows with the ways to write its extents as products: a spatial loop of a complex operator is cut into four levels, a
+reduction loop into two, as TVM's multi-level tiling does (SSRSRS, meta_schedule/schedule_rule/multi_level_tiling.cc);
+simple ones (pooling, softmax) are cut into two. The logarithm of that number, in bits:
 
-    weight(op) = 1 + Σ over loops of log2 F_k(extent),   F_k(n) = Π over primes p^a of n of C(a + k − 1, k − 1)
+    bits(op) = Σ over loops of log2 F_k(extent),   F_k(n) = Π over primes p^a of n of C(a + k − 1, k − 1)
 
-The one keeps operators without loops to tile from being free. A subgraph's weight is its operators' sum.
+F_k(n) is the number of ordered factorisations of n into k factors. The weight is linear in the bits,
+
+    weight(op) = TRIALS + TRIALS_PER_BIT · bits(op)
+
+with constants fitted to measured trials to convergence of single operators (benchmarks/weights.py; its results say how
+well they fit). A subgraph's weight is its operators' sum.
 """
 
 from __future__ import annotations
@@ -19,15 +24,25 @@ from functools import cache
 from ago_core.graph.opgraph import Loop, Operator, OpGraph
 
 LEVELS = {("spatial", True): 4, ("reduction", True): 2, ("spatial", False): 2, ("reduction", False): 2}
+"""Levels of tiling by kind of loop and whether the operator is complex."""
+
+TRIALS = 3.0
+TRIALS_PER_BIT = 1.6
+"""Rounded from the fit in benchmarks/results/weights.json, which explains 40 % of the variance."""
 
 
 def operator_weight(op: Operator) -> float:
-    """In bits of schedule space; at least 1."""
-    return 1.0 + schedule_bits(op)
+    """In trials."""
+    return TRIALS + TRIALS_PER_BIT * schedule_bits(op)
 
 
 def schedule_bits(op: Operator) -> float:
-    """Logarithm to base 2 of the number of ways to tile the operator's main nest."""
+    """Logarithm to base 2 of the number of ways to tile the main nest; 0 for an operator that does not reduce."""
+    return 0.0 if all(loop.kind == "spatial" for loop in op.loops) else tiling_bits(op)
+
+
+def tiling_bits(op: Operator) -> float:
+    """Logarithm to base 2 of the number of ways to tile all loops of the main nest."""
     return sum(_loop_bits(loop, op.is_complex) for loop in op.loops)
 
 

@@ -20,7 +20,7 @@ class Task:
     Attributes:
         function: not scheduled.
         subgraphs: indices of the subgraphs of the partition that are this function.
-        weight: of one of them, in bits of schedule space.
+        weight: of one of them, in expected trials.
     """
 
     function: tirx.PrimFunc

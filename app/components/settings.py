@@ -29,7 +29,7 @@ def settings_popover(study: Study) -> None:
             on_change=_changed,
             args=(study,),
             format="%d bits",
-            help="AGO joins only what together weighs no more, in bits of schedule space: how hard it is to tune.",
+            help="AGO joins only what together weighs no more: the trials that tuning is expected to need.",
         )
         st.segmented_control(
             "Test for cycles",

@@ -5,7 +5,7 @@ TRIVIAL = (
     "or matmul."
 )
 COMPLEX = "A convolution, a matmul or their like: operators that multiply and add over a reduction."
-WEIGHT = "How hard a subgraph is to tune: bits of its schedule space, the sum over its operators."
+WEIGHT = "How hard a subgraph is to tune: the trials it is expected to need, the sum over its operators."
 
 HELPS = {
     "Parameters": "Learned numbers.",

@@ -177,7 +177,11 @@ METRICS: tuple[tuple[str, str, Callable[[View], str]], ...] = (
         complex_histogram,
     ),
     ("Largest", "Operators in the largest subgraph.", lambda v: str(v.metrics.largest)),
-    ("Mean weight", "Weight: bits of schedule space, how hard a subgraph is to tune.", lambda v: _bits(v.weights)),
+    (
+        "Mean weight",
+        "Weight: how hard a subgraph is to tune, in trials that it is expected to need.",
+        lambda v: _mean_text(v.weights),
+    ),
     ("Largest weight", "The hardest subgraph; AGO keeps it under a threshold.", lambda v: f"{max(v.weights):.1f}"),
     (
         "Fairness",
@@ -256,7 +260,7 @@ def target_line(graph: OpGraph, partition: Partition, target: int, operators: It
     return f"S{target}: {graph.operators[kept[0]].name}" + (f" and {len(members) - 1} more" if len(members) > 1 else "")
 
 
-def _bits(weights: Iterable[float]) -> str:
+def _mean_text(weights: Iterable[float]) -> str:
     return f"{mean(weights):.1f}"
 
 

@@ -29,7 +29,7 @@ class View:
     """One partition of a loaded model, measured and drawn.
 
     Attributes:
-        weights: of the subgraphs, in bits of schedule space.
+        weights: of the subgraphs, in trials.
         complex_counts: complex operators in each subgraph.
         elements: the drawing as the graph view takes it.
     """
