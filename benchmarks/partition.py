@@ -30,6 +30,7 @@ from benchmarks.synthetic import FAMILIES
 RESULTS = Path(__file__).parent / "results" / "partition.json"
 SIZES = (1_000, 10_000, 100_000)
 RULES = {"stages": Settings(), "exact": Settings(rule=Rule.EXACT)}
+LARGEST_EXACT = 10_000  # its search for a path takes minutes where edges are as long as a model of 100,000 operators
 
 
 def main() -> int:
@@ -46,7 +47,8 @@ def main() -> int:
 
 def _cases(largest: int) -> list[tuple[str, int, str]]:
     sizes = [size for size in SIZES if size <= largest]
-    return [(family, size, rule) for family in FAMILIES for size in sizes for rule in RULES]
+    cases = [(family, size, rule) for family in FAMILIES for size in sizes for rule in RULES]
+    return [case for case in cases if case[2] == "stages" or case[1] <= LARGEST_EXACT]
 
 
 def _measure(family: str, size: int, rule: str) -> dict:
