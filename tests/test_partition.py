@@ -3,15 +3,16 @@
 import itertools
 import json
 import math
+import random
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ago_core.errors import UserError
 from ago_core.graph.opgraph import Loop, Operator, OpGraph, Pattern, Tensor, Totals
-from ago_core.partition.ago import ago_partition
+from ago_core.partition.ago import ago_partition, cluster
 from ago_core.partition.clusters import Clusters
 from ago_core.partition.metrics import is_acyclic, jain_index, measure
 from ago_core.partition.partition import (
@@ -21,6 +22,7 @@ from ago_core.partition.partition import (
     partition_from_json,
     topological_order,
 )
+from ago_core.partition.settings import Rule, Settings
 from ago_core.partition.weights import operator_weights, ordered_factorisations
 from benchmarks.synthetic import inception_graph, residual_graph
 
@@ -101,6 +103,33 @@ def test_savings_add_up_over_edges(graph):
             for v, saving in readers.items():
                 crossing = [e for e in graph.edges if clusters.of(e[0]) == u and clusters.of(e[1]) == v]
                 assert saving == sum(savings[e] for e in crossing)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 300), st.integers(), st.floats(0, 400), st.sampled_from(Rule))
+def test_large_random_graphs_are_partitioned_validly(size, seed, threshold, rule):
+    graph = random_dag(size, random.Random(seed))
+    clustering = cluster(graph, Settings(threshold, rule, aware=False))
+    partition, weights = clustering.partition, operator_weights(graph)
+    assert sorted(op for members in partition.subgraphs for op in members) == list(range(size))
+    assert is_acyclic(graph, partition)
+    assert all(len(m) == 1 or sum(weights[op] for op in m) <= threshold + 1e-9 for m in partition.subgraphs)
+    assert cluster(graph, Settings(threshold, rule, aware=False)) == clustering
+
+
+def random_dag(size: int, rng: random.Random) -> OpGraph:
+    """Operators that read up to three others, most of them near."""
+    operators, edges = [], []
+    for node in range(size):
+        near = [rng.randrange(max(0, node - 12), node) for _ in range(rng.randrange(4))] if node else []
+        edges += [(source, node) for source in sorted(set(near))]
+        kind, multiply_adds = rng.choice([("spatial", 0), ("reduction", 0), ("reduction", 100)])
+        loops = (Loop("i", rng.choice([7, 16, 56]), "spatial"), Loop("k", rng.choice([3, 64]), kind))
+        fields = (f"op_{node}", "op", Pattern.ELEMENTWISE, loops, 1, (TENSOR,), (), (TENSOR,), (), multiply_adds)
+        operators.append(Operator(node, *fields, extern=rng.random() < 0.03))
+    results = tuple(sorted(set(range(size)) - {u for u, _ in edges}))
+    totals = Totals(0, 0, 0, 0)
+    return OpGraph("random", "hash", tuple(operators), tuple(edges), results, (("x", TENSOR),), totals)
 
 
 @given(random_graphs())
@@ -192,6 +221,8 @@ def test_metrics_of_one_group_and_of_single_operators():
     assert (whole.subgraphs, whole.crossing_bytes, whole.fairness) == (1, 0, 1.0)
     readers = {u for u, _ in graph.edges}
     assert single.crossing_bytes == sum(graph.operators[op].bytes_written for op in readers)
+    assert single.kept_bytes == 0
+    assert whole.kept_bytes == sum(op.bytes_written for op in graph.operators if op.id not in graph.results)
     assert single.trivial == sum(not op.is_complex for op in graph.operators)
     assert whole.complex_operators == single.complex_operators == sum(op.is_complex for op in graph.operators)
 

@@ -21,6 +21,7 @@ from ago_core.errors import UserError
 
 def partition_command(args: argparse.Namespace) -> int:
     from ago_core.graph.transposes import count_transposes
+    from ago_core.lowering.regions import parallel_regions
     from ago_core.partition.metrics import complex_per_subgraph, measure, subgraph_weights
 
     model = load(args)
@@ -42,6 +43,8 @@ def partition_command(args: argparse.Namespace) -> int:
         "acyclic": metrics.acyclic,
         "metrics": asdict(metrics),
     }
+    if args.json:  # takes lowering, which the text does not need
+        report["metrics"]["parallel_regions"] = parallel_regions(model, partition)
     if args.save:
         write(args.save, json.dumps(partition.to_json()))
     show(args, report, _partition_text)

@@ -26,6 +26,7 @@ class Metrics:
         largest_weight: of the subgraphs.
         fairness: Jain's index of the weights, from 1/subgraphs (one has all) to 1 (all the same).
         crossing_bytes: bytes that a subgraph writes for another one to read.
+        kept_bytes: bytes of intermediates that only their own subgraph reads, so that they need not reach main memory.
         acyclic: whether the quotient graph has an order of calls.
     """
 
@@ -38,6 +39,7 @@ class Metrics:
     largest_weight: float
     fairness: float
     crossing_bytes: int
+    kept_bytes: int
     acyclic: bool
 
 
@@ -54,6 +56,7 @@ def measure(graph: OpGraph, partition: Partition) -> Metrics:
         largest_weight=max(weights),
         fairness=jain_index(weights),
         crossing_bytes=crossing_bytes(graph, partition),
+        kept_bytes=kept_bytes(graph, partition),
         acyclic=is_acyclic(graph, partition),
     )
 
@@ -76,6 +79,17 @@ def crossing_bytes(graph: OpGraph, partition: Partition) -> int:
     owner = partition.owner
     crossing = {u for u, v in graph.edges if owner[u] != owner[v]}
     return sum(graph.operators[op].bytes_written for op in crossing)
+
+
+def kept_bytes(graph: OpGraph, partition: Partition) -> int:
+    owner, results = partition.owner, set(graph.results)
+    inner = (
+        op
+        for op in graph.operators
+        if op.id not in results and graph.successors[op.id]
+        if all(owner[reader] == owner[op.id] for reader in graph.successors[op.id])
+    )
+    return sum(op.bytes_written for op in inner)
 
 
 def is_acyclic(graph: OpGraph, partition: Partition) -> bool:

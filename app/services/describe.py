@@ -194,6 +194,11 @@ METRICS: tuple[tuple[str, str, Callable[[View], str]], ...] = (
         lambda v: nbytes(v.metrics.crossing_bytes),
     ),
     (
+        "Kept in",
+        "Bytes that only their own subgraph reads: fused, they need not reach main memory. More is better.",
+        lambda v: nbytes(v.metrics.kept_bytes),
+    ),
+    (
         "Acyclic",
         "Whether the subgraphs can be called in some order. They must.",
         lambda v: "yes" if v.metrics.acyclic else "NO",
