@@ -19,6 +19,7 @@ from pathlib import Path
 
 import onnx
 
+from ago_core.cli.common import METHODS
 from benchmarks.environment import environment
 from benchmarks.light_models import LIGHT_MODELS, with_seeded_weights
 
@@ -31,7 +32,6 @@ SAMPLES = (
     "mobilevit_xs@224",
     "bert_tiny@128",
 )
-METHODS = ("heuristic", "ago")
 
 
 def main() -> int:

@@ -8,6 +8,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ago_core.graph.model import Model
+from ago_core.partition.ago import ago_partition
+from ago_core.partition.heuristic import heuristic_partition
+from ago_core.partition.partition import Partition
+
+METHODS = ("heuristic", "ago")
+
+
+def partition_by(model: Model, method: str) -> Partition:
+    """The method's partition with its default settings."""
+    return heuristic_partition(model) if method == "heuristic" else ago_partition(model.graph)
+
 
 def inverted_residual(folder: Path, channels: int = 8, size: int = 9, batch: int | str = 1) -> Path:
     """Pointwise → depthwise → pointwise with a skip connection, then a split, a concat and two outputs."""

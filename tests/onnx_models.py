@@ -14,7 +14,7 @@ from ago_core.graph.model import Model, import_source
 from ago_core.graph.source import open_source
 from ago_core.lowering.executable import compile_model
 from ago_core.lowering.run import Runner
-from ago_core.partition.methods import METHODS, partition_by
+from tests.networks import METHODS, partition_by
 
 TOLERANCE = 1e-4
 

@@ -18,12 +18,11 @@ from ago_core.lowering.run import Runner
 from ago_core.partition.ago import ago_partition
 from ago_core.partition.clusters import Clusters
 from ago_core.partition.heuristic import heuristic_partition
-from ago_core.partition.methods import METHODS, partition_by
 from ago_core.partition.metrics import complex_per_subgraph
 from ago_core.partition.partition import make_partition
 from ago_core.partition.weights import operator_weights
 from benchmarks.light_models import LIGHT_MODELS, with_seeded_weights
-from tests.networks import inverted_residual
+from tests.networks import METHODS, inverted_residual, partition_by
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,6 @@ It knows three moves, and no trial is needed:
        after:  parallel n·h·w/W·c/C:  init;  for r...: unrolled W: vector C: out += ...
 
 3. Everything else: outer loops fused and in parallel, the innermost in vectors.
-
-`ago_core/fusion` will replace the second move by schedules that fuse complex operators and are searched.
 """
 
 from __future__ import annotations
