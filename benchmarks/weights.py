@@ -1,6 +1,6 @@
 """Calibrates operator weights: how many trials does tuning need until it stops improving?
 
-    python -m benchmarks.weights            tune every task (about an hour; goes on where it stopped), then fit
+    python -m benchmarks.weights            tune every task (hours; goes on where it stopped), then fit
     python -m benchmarks.weights --report   fit and print what has been measured
 
 Each task is one operator of the sample networks, tuned by MetaSchedule with its stock spaces, evolutionary search and
@@ -27,10 +27,12 @@ from benchmarks.environment import environment
 RESULTS = Path(__file__).parent / "results" / "weights.json"
 MODELS = ("mobilenet_v2@112", "squeezenet@112", "shufflenet_v2@112", "mobilevit_xs@112", "bert_tiny@64")
 TASKS_A_KIND = 4
-TRIALS = 64
+TRIALS = 128
 BATCH = 16
-SEEDS = (1,)
+SEEDS = (1, 2)
 CONVERGED = 1.05
+TIME_LIMIT = 600
+"""Seconds for one task: a search that finds no new candidates goes on for minutes. What was measured counts."""
 
 
 def main() -> int:
@@ -41,7 +43,8 @@ def main() -> int:
     args = parser.parse_args()
     if args.worker:
         model, operator, seed = args.worker
-        print(json.dumps(_tune(model, operator, int(seed))))
+        for latencies in _tune(model, operator, int(seed)):
+            print(json.dumps(latencies), flush=True)
         return 0
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"environment": environment(), "runs": []}
     if not args.report:
@@ -61,16 +64,24 @@ def _measure_missing(results: dict) -> None:
         for model, operator, kind in tasks:
             if (model, operator, seed) in done:
                 continue
-            command = [sys.executable, "-m", "benchmarks.weights", "--worker", model, operator, str(seed)]
-            out = subprocess.run(command, capture_output=True, text=True, check=False)
-            if out.returncode:
-                print(f"{model} {operator}: {out.stderr.strip().splitlines()[-1]}", file=sys.stderr, flush=True)
+            latencies = _in_a_process(model, operator, seed)
+            if not latencies:
+                print(f"{model} {operator}: nothing measured", file=sys.stderr, flush=True)
                 continue
-            latencies = json.loads(out.stdout.splitlines()[-1])
             run = {"model": model, "operator": operator, "kind": kind, "seed": seed}
             results["runs"].append(run | {"latencies_us": latencies, "trials": trials_to_convergence(latencies)})
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             print(f"{model:18s} {operator:22s} {results['runs'][-1]['trials']:4d} trials", flush=True)
+
+
+def _in_a_process(model: str, operator: str, seed: int) -> list[float]:
+    """Latencies of a task's trials; what was measured until the time limit; empty where tuning failed."""
+    command = [sys.executable, "-m", "benchmarks.weights", "--worker", model, operator, str(seed)]
+    try:
+        lines = subprocess.run(command, capture_output=True, timeout=TIME_LIMIT, check=False).stdout.splitlines()
+    except subprocess.TimeoutExpired as stopped:
+        lines = (stopped.stdout or b"").splitlines()
+    return json.loads(lines[-1]) if lines else []
 
 
 def _refresh_bits(runs: list[dict]) -> None:
@@ -132,8 +143,8 @@ def table(results: dict) -> str:
     return "\n".join(lines)
 
 
-def _tune(spec: str, operator: str, seed: int) -> list[float]:
-    """Latencies of the trials in microseconds, in order; failed ones take the worst of the others."""
+def _tune(spec: str, operator: str, seed: int) -> Iterator[list[float]]:
+    """After each batch: microseconds of the trials so far, in order; failed ones take the worst of the others."""
     _without_intrinsics_for_other_targets()
     from tvm.s_tir import meta_schedule as ms
 
@@ -159,8 +170,8 @@ def _tune(spec: str, operator: str, seed: int) -> list[float]:
         results = [ms.runner.RunnerResult([s] if s else None, None if s else "failed") for s in measured]
         context.notify_runner_results(candidates, results)
         cost_model.update(context, candidates, results)
-    worst = max(s for s in seconds if s)
-    return [(s or worst) * 1e6 for s in seconds]
+        worst = max((s for s in seconds if s), default=0.0)
+        yield [(s or worst) * 1e6 for s in seconds]
 
 
 def _without_intrinsics_for_other_targets() -> None:
