@@ -83,23 +83,37 @@ class Clusters:
     def detour(self, a: int, b: int) -> list[int] | None:
         """A path from one neighbour to the other besides the direct edge, ends included; None if there is none.
 
-        Merging the two would close it into a cycle. Only clusters with stages between theirs can lie on it.
+        Merging the two would close it into a cycle. Only clusters with stages between theirs can lie on it. The search
+        goes from both ends, a level at a time where the frontier is smaller: an edge that skips most of the model, such
+        as a mask's, has a short detour at one end and all the model between. The path is a shortest one.
         """
         first, last = (a, b) if b in self.after[a] else (b, a)
-        limit, came_from = self.stage[last], {}
-        queue = deque([first])
-        while queue:
-            node = queue.popleft()
-            for reader in sorted(self.after[node]):
-                if reader == last and node != first:
-                    path = [last, node]
-                    while path[-1] != first:
-                        path.append(came_from[path[-1]])
-                    return path[::-1]
-                if reader not in came_from and self.stage[reader] < limit:
-                    came_from[reader] = node
-                    queue.append(reader)
-        return None
+        ahead, behind = {first: first}, {last: last}
+        edge, leading, trailing = None, [first], [last]
+        while leading and trailing and edge is None:
+            if len(leading) <= len(trailing):
+                leading, edge = self._advance(leading, ahead, behind, self.after, (first, last))
+            else:
+                trailing, edge = self._advance(trailing, behind, ahead, self.before, (last, first))
+                edge = edge and edge[::-1]
+        return edge and _chain(ahead, edge[0])[::-1] + _chain(behind, edge[1])
+
+    def _advance(self, level: list[int], seen: dict[int, int], other: dict[int, int], step: Mapping, ends) -> tuple:
+        """One level of a breadth-first search towards one that comes from the other end: (next level, meeting edge).
+
+        `seen` maps what was reached to where it was reached from; `ends` are where this search and the other began.
+        """
+        start, end = ends
+        low, high = sorted((self.stage[start], self.stage[end]))
+        found = []
+        for node in level:
+            for neighbour in sorted(step[node]):
+                if neighbour in other and (node, neighbour) != ends:
+                    return found, (node, neighbour)
+                if neighbour not in seen and low < self.stage[neighbour] < high:
+                    seen[neighbour] = node
+                    found.append(neighbour)
+        return found, None
 
     def merge(self, a: int, b: int) -> int:
         """Contracts two neighbours that close no cycle, and keeps the labelling. Returns the cluster's name."""
@@ -152,3 +166,11 @@ class Clusters:
                 if self.stage[reader] <= self.stage[node]:
                     self.stage[reader] = self.stage[node] + 1
                     waiting.append(reader)
+
+
+def _chain(came_from: Mapping[int, int], node: int) -> list[int]:
+    """From a node back to where its search began, both included."""
+    path = [node]
+    while came_from[path[-1]] != path[-1]:
+        path.append(came_from[path[-1]])
+    return path
