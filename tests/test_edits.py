@@ -173,3 +173,14 @@ def test_partitions_of_different_models_are_not_compared():
 def test_make_partition_still_refuses_what_an_edit_cannot_mend():
     with pytest.raises(InvalidPartition):
         make_partition(residual_graph(3), [[0, 1]], "edited")
+
+
+def test_a_long_cycle_is_named_by_its_ends_and_drawn_whole():
+    graph = residual_graph(200)
+    partition = make_partition(graph, [[op] for op in range(200)], "edited")
+    refusal = merge(graph, partition, {0, 199})
+    stations = refusal.reason.removeprefix("the subgraphs wait for each other: ").split(" → ")
+    assert len(stations) == 7 and stations[0] == stations[-1] == "{conv2d_0 and 1 more}"
+    assert stations[3] == f"… {len(refusal.cycle) - 5} more …" and len(refusal.cycle) > 40
+    short = merge(graph, partition, {2, 5}).reason
+    assert "…" not in short and short.count(" → ") == 3, short

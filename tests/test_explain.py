@@ -38,8 +38,8 @@ def test_every_verdict_is_true(graph, settings):
         merged = (*state.cluster, *state.candidate)
         total = step.weight + step.candidate_weight
         assert (step.verdict is Verdict.THRESHOLD) == (total > settings.threshold)
-        names = dict.fromkeys(merged, -1) | {op: min(g) for g in state.groups if g[0] not in merged for op in g}
-        edges = {(names.get(u, u), names.get(v, v)) for u, v in graph.edges}
+        names = dict(enumerate(range(len(graph)))) | {op: min(g) for g in state.groups for op in g}
+        edges = {tuple(-1 if op in merged else names[op] for op in edge) for edge in graph.edges}
         acyclic = nx.is_directed_acyclic_graph(nx.DiGraph((u, v) for u, v in edges if u != v))
         if step.verdict is Verdict.ABSORBED:
             assert acyclic and state.candidate in state.affix_set
@@ -47,6 +47,8 @@ def test_every_verdict_is_true(graph, settings):
             assert not acyclic
         assert bool(state.detour) == (step.verdict is Verdict.CYCLE and not acyclic)
         assert graph.operators[step.candidate].name in state.sentence
+        if state.detour:
+            check_detour(graph, state.detour, names, {names[state.cluster[0]], names[state.candidate[0]]})
 
 
 @given(random_graphs(largest=25))
@@ -73,6 +75,16 @@ def test_an_explanation_says_the_truth(graph, settings, data):
     if answer.path:
         path = answer.path
         assert all(owner[a] != owner[b] for a, b in zip(path, path[1:])) and len(path) >= 3
+        check_detour(graph, answer.detour, owner, {owner[u], owner[v]})
+        assert [owner[a] for a, _ in answer.detour] == [owner[op] for op in path[:-1]]
+    assert bool(answer.path) == bool(answer.detour)
+
+
+def check_detour(graph, detour, group_of, ends):
+    """It is a path of at least two of the graph's edges, from group to group, from the one end to the other."""
+    assert len(detour) >= 2 and set(detour) <= set(graph.edges)
+    assert all(group_of[here[1]] == group_of[there[0]] for here, there in zip(detour, detour[1:]))
+    assert {group_of[detour[0][0]], group_of[detour[-1][1]]} == ends
 
 
 def test_mobilenet_explains_thresholds_and_gains():

@@ -12,9 +12,8 @@ from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.ago import Verdict
 from ago_core.partition.compare import Change, Comparison
 from ago_core.partition.edits import Refusal
-from ago_core.partition.trace import State
+from ago_core.partition.trace import Edge, State
 
-Edge = tuple[int, int]
 CLUSTER, CANDIDATE, AFFIX, GROUP, ALONG, CYCLE = "cluster", "candidate", "affix", "group", "along", "cycle"
 CHANGES = {Change.SAME: "same", Change.SPLIT: "split", Change.MERGED: "merged", Change.RECUT: "recut"}
 
@@ -47,15 +46,13 @@ class Marks:
 
 def step_marks(graph: OpGraph, state: State) -> Marks:
     """A step of AGO's construction: the growing cluster, its affix set, the candidate, and the groups so far."""
-    groups = (state.cluster, state.candidate, *state.affix_set, *state.groups)
-    path = path_edges(graph, groups, state.detour)
     affix = {op for members in state.affix_set for op in members} - set(state.candidate)
     elements = {
         GROUP: _operators(op for group in state.groups for op in group) + _inner_edges(graph, state.groups),
         AFFIX: _operators(affix),
         CLUSTER: _operators(state.cluster) + _inner_edges(graph, [state.cluster]),
         CANDIDATE: _operators(state.candidate) + _inner_edges(graph, [state.candidate]),
-        CYCLE: _edges(path) + _operators(state.detour[1:-1]),
+        CYCLE: _edges(state.detour) + _operators(_between(state)),
     }
     legend = [(CLUSTER, "growing"), (CANDIDATE, "candidate"), (AFFIX, "affix set"), (GROUP, "so far")]
     if state.step.verdict is Verdict.CYCLE:
@@ -93,18 +90,9 @@ def change_marks(comparison: Comparison, after: bool) -> Marks:
     return Marks(elements, tuple(legend))
 
 
-def path_edges(graph: OpGraph, groups: Iterable[tuple[int, ...]], path: Iterable[int]) -> tuple[Edge, ...]:
-    """For a path given by one operator of each group, the edges between operators that lead from group to group.
-
-    An operator in no group is one by itself.
-    """
-    members = {op: group for group in groups for op in group}
-    stations = [members.get(op, (op,)) for op in path]
-    found = []
-    for here, there in zip(stations, stations[1:]):
-        readers = set(there)
-        found.append(next((u, v) for u in here for v in graph.successors[u] if v in readers))
-    return tuple(found)
+def _between(state: State) -> list[int]:
+    """Operators at the ends of the detour's edges that are in neither of the two clusters."""
+    return sorted({op for edge in state.detour for op in edge} - {*state.cluster, *state.candidate})
 
 
 def _operators(ids: Iterable[int]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ago_core.partition.ago import Clustering, Verdict
 from ago_core.partition.clusters import Clusters
 from ago_core.partition.partition import Partition
 from ago_core.partition.settings import Rule
-from ago_core.partition.trace import replay, sentence
+from ago_core.partition.trace import Edge, path_edges, replay, sentence
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Explanation:
         sentences: the reason, the most telling first.
         verdict: for AGO, what stands between the two subgraphs now; None where they are together or no neighbours.
         path: operators of the cycle that merging would close, one a subgraph; empty for other reasons.
+        detour: the same path as edges between operators, (producer, reader), that lead from subgraph to subgraph.
         step: index of the step that joined them, where the construction is known.
     """
 
@@ -31,6 +32,7 @@ class Explanation:
     sentences: tuple[str, ...]
     verdict: Verdict | None = None
     path: tuple[int, ...] = ()
+    detour: tuple[Edge, ...] = ()
     step: int | None = None
 
 
@@ -86,7 +88,8 @@ def _apart(graph: OpGraph, clustering: Clustering, clusters: Clusters, a: int, b
             (Verdict.NO_GAIN, "Nothing stands between them now; when one of them grew, the other was refused.")
         )
     path = tuple(min(clusters.members[name]) for name in detour or ())
-    return Explanation(False, tuple(text for _, text in found), found[0][0], path)
+    edges = path_edges(graph, clusters, detour or ())
+    return Explanation(False, tuple(text for _, text in found), found[0][0], path, edges)
 
 
 def _no_gain(graph: OpGraph, clusters: Clusters, a: int, b: int) -> str:

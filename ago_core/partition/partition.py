@@ -18,6 +18,8 @@ from ago_core.errors import UserError
 from ago_core.graph.opgraph import OpGraph
 
 SCHEMA = 1
+NAMED_FIRST, NAMED_LAST = 3, 2
+"""Subgraphs of a long cycle that a sentence names."""
 
 
 class InvalidPartition(ValueError):
@@ -94,8 +96,8 @@ def make_partition(graph: OpGraph, groups: Iterable[Iterable[int]], method: str)
     order = topological_order(readers)
     if len(order) < len(subgraphs):
         cycle = find_cycle(readers)
-        names = " → ".join(_describe(graph, subgraphs[i]) for i in (*cycle, cycle[0]))
-        raise InvalidPartition(f"the subgraphs wait for each other: {names}", [subgraphs[i] for i in cycle])
+        waiting = [subgraphs[i] for i in cycle]
+        raise InvalidPartition(f"the subgraphs wait for each other: {_round(graph, waiting)}", waiting)
     return Partition(graph.model_hash, method, tuple(subgraphs[i] for i in order))
 
 
@@ -177,6 +179,14 @@ def _check_extern(graph: OpGraph, subgraphs: list[tuple[int, ...]]) -> None:
         for op in members if len(members) > 1 else ():
             if graph.operators[op].extern:
                 raise InvalidPartition(f"operator {graph.operators[op].name} is a library call and must be alone")
+
+
+def _round(graph: OpGraph, cycle: list[tuple[int, ...]]) -> str:
+    """A cycle in words, from its first subgraph back to it; of a long one the first few and the last."""
+    names = [_describe(graph, members) for members in cycle]
+    if (more := len(names) - NAMED_FIRST - NAMED_LAST) > 1:
+        names[NAMED_FIRST:-NAMED_LAST] = [f"… {more} more …"]
+    return " → ".join((*names, names[0]))
 
 
 def _describe(graph: OpGraph, members: tuple[int, ...]) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.ago import Clustering, Step, Verdict
 from ago_core.partition.clusters import Clusters
 from ago_core.partition.settings import Rule
 from ago_core.partition.weights import operator_weights
+
+Edge = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class State:
         cluster: operators of the growing cluster.
         candidate: operators of the neighbour considered.
         affix_set: for each neighbour that could be absorbed without closing a cycle, its operators.
-        detour: operators on the path that would become a cycle, one a cluster, where that is the verdict.
+        detour: edges between operators, (producer, reader), that lead from cluster to cluster and that merging would
+            close into a cycle, where that is the verdict; else none.
         groups: all clusters with more than one operator.
         sentence: the verdict in words.
     """
@@ -31,7 +36,7 @@ class State:
     cluster: tuple[int, ...]
     candidate: tuple[int, ...]
     affix_set: tuple[tuple[int, ...], ...]
-    detour: tuple[int, ...]
+    detour: tuple[Edge, ...]
     groups: tuple[tuple[int, ...], ...]
     sentence: str
 
@@ -48,7 +53,7 @@ def state_at(graph: OpGraph, clustering: Clustering, index: int) -> State:
         cluster=_members(clusters, a),
         candidate=_members(clusters, b),
         affix_set=tuple(_members(clusters, other) for other in affix_set(clusters, a, clustering.settings.rule)),
-        detour=tuple(min(clusters.members[name]) for name in detour or ()),
+        detour=path_edges(graph, clusters, detour or ()),
         groups=tuple(sorted(_members(clusters, name) for name, ops in clusters.members.items() if len(ops) > 1)),
         sentence=sentence(graph, clustering, step, detour is not None),
     )
@@ -61,6 +66,16 @@ def replay(graph: OpGraph, clustering: Clustering, steps: int) -> Clusters:
         if step.verdict is Verdict.ABSORBED:
             clusters.merge(step.cluster, step.candidate)
     return clusters
+
+
+def path_edges(graph: OpGraph, clusters: Clusters, path: Iterable[int]) -> tuple[Edge, ...]:
+    """For a path of clusters, each read by the next, an edge between operators of each two."""
+
+    def edge(here: int, there: int) -> Edge:
+        producers = clusters.members[here]
+        return next((u, v) for u in producers for v in graph.successors[u] if clusters.of(v) == there)
+
+    return tuple(edge(here, there) for here, there in pairwise(path))
 
 
 def affix_set(clusters: Clusters, cluster: int, rule: Rule) -> list[int]:

@@ -11,13 +11,13 @@ from ago_core.graph.opgraph import OpGraph
 from ago_core.partition import edits
 from ago_core.partition.compare import compare
 from ago_core.partition.edits import EDITED, Refusal
-from ago_core.partition.explain import Explanation, explain_ago, explain_heuristic
+from ago_core.partition.explain import explain_ago, explain_heuristic
 from ago_core.partition.metrics import subgraph_weights
 from ago_core.partition.partition import Partition
-from ago_core.partition.trace import State, state_at
+from ago_core.partition.trace import Edge, State, state_at
 from app.services.study import Study
 from visualizers import marks
-from visualizers.marks import Edge, Marks
+from visualizers.marks import Marks
 
 MAX_NAMES = 6
 
@@ -69,12 +69,7 @@ def answer(study: Study, method: str, operators: Iterable[int]) -> Answer | None
         found = explain_ago(study.graph, study.clustering, *asked)
     else:
         found = explain_heuristic(study.graph, partition, *asked)
-    return _answer(study.graph, partition, asked, found)
-
-
-def _answer(graph: OpGraph, partition: Partition, asked: tuple[int, int], found: Explanation) -> Answer:
-    detour = marks.path_edges(graph, partition.subgraphs, found.path)
-    return Answer(asked, found.together, found.sentences, detour)
+    return Answer(asked, found.together, found.sentences, found.detour)
 
 
 def _answer_edited(graph: OpGraph, partition: Partition, asked: tuple[int, int]) -> Answer:
