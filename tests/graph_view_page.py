@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import streamlit as st
 
 from ago_core.partition.partition import make_partition
-from app.components.graph_view import Selection, graph_view
+from app.components.graph_view import Selection, graph_view, tell_panel
 from benchmarks.synthetic import attention_graph, block_groups, fused_groups, inception_graph, residual_graph
 from visualizers.elements import elements
 from visualizers.layout import layout
@@ -51,9 +51,9 @@ for method, column in zip(("heuristic", "ago"), st.columns(2)):
                 drawn(network, size, method, block),
                 revision=f"{network}-{size}-{method}-{block if method == 'ago' else 0}",
                 key=f"panel-{method}",
-                selected=shared.operators,
                 label=f"{method} partition",
                 on_select=store,
             )
         )
+        tell_panel(f"panel-{method}", shared.operators)
 st.text(f"returned {[len(selection.operators) for selection in returned]}")

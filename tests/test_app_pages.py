@@ -257,7 +257,7 @@ def test_a_subgraph_is_drawn_listed_and_shown_as_code(app):
     select(app, *members, method="ago", subgraph=3)
     assert "AGO: S3" in inspector_tabs(app)
     assert own(app).loaded.graph.operators[members[0]].name in app.get("graphviz_chart")[0].proto.spec
-    assert f"<b>{view.weights[3]:.1f} bits</b>" in text(app)
+    assert f"<b>{view.weights[3]:.1f} trials</b>" in text(app)
     assert len(app.dataframe[0].value) == len(members)
     app.button_group(key="part").set_value("Code").run()
     before = app.code[0].value
@@ -286,7 +286,7 @@ def test_a_selection_across_subgraphs_lets_one_be_chosen(app):
     assert len(holders.options) == len({view.partition.owner[op] for op in members})
     last = max(view.partition.owner[op] for op in members)
     holders.set_value(last).run()
-    assert f"<b>{view.weights[last]:.1f} bits</b>" in text(app)
+    assert f"<b>{view.weights[last]:.1f} trials</b>" in text(app)
 
 
 def test_code_that_cannot_be_made_is_a_sentence(app, monkeypatch):

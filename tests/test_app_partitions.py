@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 
 import pytest
 
+from ago_core.errors import UserError
+from ago_core.lowering import regions
+from ago_core.lowering.regions import parallel_regions
 from ago_core.partition.partition import Partition
 from ago_core.partition.settings import Rule, Settings
 from app import state
+from app.components import steps
 from app.services import models
 from app.services.study import EDITED
 from sample_models import SAMPLES
@@ -115,6 +121,21 @@ def test_settings_are_kept_for_each_model_and_named_on_other_pages(app):
     assert app.slider(key="threshold").value == 40
 
 
+@pytest.mark.parametrize(
+    ("threshold", "place", "named"),
+    [(5.0, 10, "5"), (45.5, 50, "45.5"), (2000.0, 600, "2000"), (1e9, 600, "1e+09"), (float("inf"), 600, "inf")],
+)
+def test_a_limit_that_the_slider_cannot_show_is_told_and_kept(app, threshold, place, named):
+    study(app).set(Settings(threshold))
+    app.run()
+    assert not app.exception and not app.error
+    assert app.slider(key="threshold").value == place and f"The limit is {named} trials" in text(app)
+    app.button_group(key="rule").set_value(Rule.EXACT).run()
+    assert study(app).settings == Settings(threshold, Rule.EXACT), "another choice leaves the limit as it is"
+    app.slider(key="threshold").set_value(80).run()
+    assert study(app).settings.threshold == 80 and "The limit is" not in text(app)
+
+
 # The construction
 
 
@@ -141,6 +162,34 @@ def test_steps_go_forward_and_back(app):
     app.slider(key="step-position").set_value(3).run()
     app.button(key="icon-previous-step").click().run()
     assert marks(app)[1] == first
+
+
+def test_the_steps_are_played_paused_and_played_at_another_pace(app, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(steps, "time", clock)
+    app.button(key="icon-steps").click().run()
+    app.button(key="icon-play").click().run()
+    assert "Step 1 of" in text(app) and app.button(key="icon-play").label == "Pause"
+    clock.now += 1
+    app.run()
+    assert "Step 2 of" in text(app) and app.slider(key="step-position").value == 2
+    app.selectbox(key="step-pace").select(4).run()
+    clock.now += 1
+    app.run()
+    clock.now += 0.25
+    app.run()
+    assert "Step 4 of" in text(app)
+    app.button(key="icon-play").click().run()
+    clock.now += 9
+    app.run()
+    assert "Step 4 of" in text(app) and app.button(key="icon-play").label == "Play"
+
+
+class Clock:
+    now = 50.0
+
+    def monotonic(self):
+        return self.now
 
 
 def test_refusals_alone(app):
@@ -261,6 +310,27 @@ def test_operators_are_moved_to_a_subgraph_beside_them(edited):
     assert moved.owner[u] == moved.owner[v] and len(moved) <= len(partition)
 
 
+def test_operators_are_moved_to_any_other_subgraph(edited):
+    graph, partition = own(edited).loaded.graph, study(edited).partitions[EDITED]
+    select(edited, FUSED)
+    others = edited.selectbox(key="move-to-another")
+    buttons = [one.key for one in edited.button if one.key.startswith("move-to-")]
+    assert len(others.options) + len(buttons) == len(partition) - 1
+    last = partition.subgraphs[-1]
+    option = f"S{len(partition) - 1}: " + ", ".join(graph.operators[op].name for op in last)
+    assert option in others.options
+    others.select(len(partition) - 1).run()
+    assert study(edited).refused.group == (FUSED, *last) and "Not possible:" in text(edited)
+    assert edited.selectbox(key="move-to-another").value is None
+
+
+def test_many_subgraphs_beside_are_all_offered(edited):
+    partition = study(edited).partitions[EDITED]
+    select(edited, *range(0, len(own(edited).loaded.graph), 2))
+    buttons = [one.key for one in edited.button if one.key.startswith("move-to-")]
+    assert len(buttons) == 8 and len(edited.selectbox(key="move-to-another").options) == len(partition) - 8
+
+
 def test_both_panels_can_show_the_edited_partition(edited):
     edited.selectbox(key="method-right").select(EDITED).run()
     assert not edited.exception and not edited.error
@@ -330,6 +400,47 @@ def test_the_edited_partition_is_compared(edited):
     assert ">Edited<" in text(edited)
     for row in ("TVM heuristic → AGO", "TVM heuristic → Edited", "AGO → Edited"):
         assert row in text(edited)
+
+
+def test_parallel_regions_are_counted_beside_the_page(app, monkeypatch):
+    gate, model = threading.Event(), own(app).loaded.model
+    app.slider(key="threshold").set_value(50).run()  # a grouping that is not counted yet
+
+    def slow(model, partition):
+        gate.wait(20)
+        return parallel_regions(model, partition)
+
+    monkeypatch.setattr(regions, "parallel_regions", slow)
+    app.switch_page(COMPARE).run()
+    assert "counting …" in text(app) or "waiting …" in text(app)
+    assert "Kept out of memory" in text(app) and "Fewer is better." in text(app)
+    gate.set()
+    tasks = [own(app).loaded.regions(partition) for partition in study(app).partitions.values()]
+    assert all(task.wait(20) for task in tasks)
+    app.run()
+    expected = [parallel_regions(model, partition) for partition in study(app).partitions.values()]
+    row = re.search(r"<tr><td[^>]*>Parallel regions</td>(.*?)</tr>", text(app))[1]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", row)[:2] == [str(count) for count in expected]
+    assert "…" not in row and expected[1] <= len(own(app).loaded.graph)
+
+
+def test_regions_that_cannot_be_counted_say_why(app, monkeypatch):
+    def fails(model, partition):
+        raise UserError("The operator x_1 cannot be lowered.")
+
+    monkeypatch.setattr(regions, "parallel_regions", fails)
+    app.slider(key="threshold").set_value(30).run()  # a grouping that is not counted yet
+    app.switch_page(COMPARE).run()
+    assert own(app).loaded.regions(study(app).partitions["ago"]).wait(20)
+    app.run()
+    assert "parallel regions of AGO are not known: The operator x_1" in text(app) and not app.exception
+
+
+def test_the_same_groups_are_counted_once(edited):
+    partitions = study(edited).partitions
+    counted = own(edited).loaded.regions
+    assert counted(partitions["heuristic"]) is counted(partitions[EDITED])
+    assert counted(partitions["heuristic"]) is not counted(partitions["ago"])
 
 
 def test_a_run_has_the_partition_as_it_is_now(edited, monkeypatch):

@@ -15,7 +15,7 @@ from ago_core.partition.settings import Rule, Settings
 from app.services.answers import answer, current_step, emphasis, pair, reuse_sentence
 from app.services.kept import Kept
 from app.services.loaded import Loaded
-from app.services.study import MERGE, MOVE, SPLIT, Study, neighbours
+from app.services.study import MERGE, MOVE, SPLIT, Study, targets
 from benchmarks.synthetic import fused_groups, residual_graph
 
 # residual_graph: 0 conv, 1 add, 2 relu | 3 conv, 4 add, 5 relu | 6 conv, 7 add | 8 add (of 7 and 2) | 9 relu | ...
@@ -89,6 +89,53 @@ def test_where_nothing_was_refused_there_are_no_refusals():
     assert study.steps == [] and study.step == 0
 
 
+def test_playing_keeps_the_pace_however_often_it_is_asked(study):
+    study.set(Settings(threshold=60))
+    study.show_steps(True)
+    study.pace = 2
+    study.play(now=100.0)
+    shown = []
+    for tenth in range(1, 31):
+        study.tick(now=100.0 + tenth / 10)
+        shown.append(study.step)
+    assert shown[-1] == 6 and max(b - a for a, b in zip(shown, shown[1:])) == 1
+    assert study.playing
+    study.tick(now=500.0)
+    study.tick(now=500.1)
+    assert study.step == 7, "a long pause leaves no step out"
+    study.pause()
+    study.tick(now=900.0)
+    assert study.step == 7
+
+
+def test_playing_ends_at_the_last_step_and_starts_again_from_the_first(study):
+    study.set(Settings(threshold=60))
+    study.show_steps(True)
+    last = len(study.steps) - 1
+    study.go(last - 1)
+    study.play(now=0.0)
+    study.tick(now=1.0)
+    assert study.step == last and not study.playing
+    study.play(now=5.0)
+    assert study.step == 0 and study.playing
+    study.set(Settings(threshold=20))
+    assert study.step == 0 and not study.playing, "another construction is not played by itself"
+    study.play(now=5.0)
+    study.show_steps(False)
+    assert not study.playing
+
+
+def test_playing_goes_through_refusals_alone(study):
+    study.set(Settings(threshold=60))
+    study.show_steps(True)
+    study.play(now=0.0)
+    study.only_refusals(True)
+    for second in range(1, len(study.steps) + 3):
+        assert study.step in study.steps
+        study.tick(now=float(second))
+    assert study.step == study.steps[-1] and not study.playing
+
+
 # Edits
 
 
@@ -142,8 +189,13 @@ def test_an_edit_that_can_never_be_is_a_sentence(study):
 
 def test_operators_can_be_moved_to_what_is_beside_them(edited):
     graph, partition = edited.graph, edited.history.present
-    assert [partition.subgraphs[i] for i in neighbours(graph, partition, (2,))] == [(1,), (3,), (8,)]
-    assert neighbours(graph, partition, ()) == []
+    beside, others = targets(graph, partition, (2,))
+    assert [partition.subgraphs[i] for i in beside] == [(1,), (3,), (8,)]
+    assert sorted(beside + others) == [i for i in range(len(partition)) if i != partition.owner[2]]
+    beside, others = targets(graph, partition, (2, 3))
+    assert sorted(beside + others) == list(range(len(partition))), "of two subgraphs each can take the other's"
+    assert {partition.owner[2], partition.owner[3]} <= set(others), "no operator outside the selection is in them"
+    assert targets(graph, partition, ()) == ([], [])
 
 
 def test_a_saved_partition_is_read_back_as_the_edited_one(study):

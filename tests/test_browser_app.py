@@ -186,6 +186,42 @@ def test_the_construction_is_stepped_through_without_moving_anything(page, serve
     until(page, 1, "cy.elements('.faded').length === 0 && cy.elements('.mark-cluster').length === 0")
 
 
+def test_the_construction_is_played_without_sending_the_drawing_again(page, server):
+    received = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    page.locator(".st-key-icon-steps button").first.click()
+    reads(page, "Step 1 of")
+    drawing = max(received)
+    page.locator(".st-key-icon-play button").first.click()
+    reads(page, "Step 2 of")
+    received.clear()
+    reads(page, "Step 4 of")
+    assert sum(received) < drawing / 10, "a step is a few kilobytes"
+    page.locator(".st-key-icon-play button").first.click()
+    page.get_by_role("button", name="Play").wait_for()
+    shown = page.get_by_text(re.compile("^Step [0-9]+ of")).inner_text()
+    page.wait_for_timeout(2_500)
+    assert page.get_by_text(re.compile("^Step [0-9]+ of")).inner_text() == shown
+    until(page, 1, "cy.nodes('.mark-cluster').length > 0")
+
+
+def test_operators_are_moved_to_a_subgraph_found_by_typing(page, server):
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    page.locator(".st-key-icon-edit-left button").first.click()
+    reads(page, "Select operators")
+    page.mouse.click(*place(page, 0, 14))
+    reads(page, "1 selected: concatenate_1")
+    page.locator(".st-key-move button").first.click()
+    page.locator(".st-key-move-to-another input").click()
+    page.keyboard.type("conv2d_1,")  # the first convolution, which is not beside it
+    page.get_by_role("option").first.click()
+    reads(page, "Not possible:")
+    until(page, 0, "cy.edges('.mark-cycle').length >= 2")
+
+
 @pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no linker on the PATH")
 def test_an_artifact_can_be_downloaded(page, server):
     page.goto(f"{server}/run?model=squeezenet@56")
@@ -221,6 +257,8 @@ def test_a_broken_file_is_one_sentence_and_a_good_one_loads(page, server, tmp_pa
 def test_a_page_can_be_opened_directly(page, server):
     page.goto(f"{server}/compare?model=squeezenet@56")
     reads(page, "Jain's index", seconds=30)
+    row = page.get_by_role("row").filter(has_text="Parallel regions")
+    row.filter(has_text=re.compile("Parallel regions[0-9]+")).wait_for(timeout=20_000)
     assert "model=squeezenet" in page.url
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.components.text import table
-from app.services.describe import EXPLANATION, change_table, metric_table, settings_line
+from app.components.guard import guarded
+from app.components.loading import POLL_SECONDS
+from app.components.terms import REGIONS
+from app.components.text import plain, table
+from app.services.describe import EXPLANATION, change_table, metric_table, regions_row, settings_line
 from app.services.study import Study
 from visualizers import charts
 
@@ -15,7 +18,8 @@ CHART_HEIGHT = 320
 
 def comparison(study: Study) -> None:
     views = list(study.views.values())
-    table(metric_table(views), wide=EXPLANATION)
+    counting = any(not study.loaded.regions(view.partition).done for view in views)
+    st.fragment(guarded, run_every=POLL_SECONDS if counting else None)(_figures, study, counting)
     if line := settings_line(study.settings):
         st.caption(f"AGO with {line}.")
     table(change_table(study.graph, list(study.partitions.values())), wide="Crossing")
@@ -27,6 +31,17 @@ def comparison(study: Study) -> None:
     with right:
         _chart(charts.complex_per_subgraph({view.title: view.complex_counts for view in views}))
         _chart(charts.operator_kinds(study.graph))
+
+
+def _figures(study: Study, was_counting: bool) -> None:
+    """The table of figures, drawn again and again until the last one is there, which takes lowering."""
+    tasks = {view.title: study.loaded.regions(view.partition) for view in study.views.values()}
+    if was_counting and all(task.done for task in tasks.values()):
+        st.rerun()  # only the whole page's run stops the refreshing
+    table([*metric_table(study.views.values()), regions_row(tasks) | {EXPLANATION: REGIONS}], wide=EXPLANATION)
+    for title, task in tasks.items():
+        if task.error:
+            st.caption(f":material/error: The parallel regions of {title} are not known: {plain(task.error)}")
 
 
 def _chart(figure: go.Figure) -> None:

@@ -7,16 +7,17 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from ago_core.partition.partition import Partition
 from app import state
 from app.components.text import plain
 from app.services import describe
 from app.services.answers import names
-from app.services.study import MERGE, MOVE, SPLIT, Study, neighbours
+from app.services.study import MERGE, MOVE, SPLIT, Study, targets
 
-MAX_TARGETS = 12
+MAX_BUTTONS = 8
 MAX_MEGABYTES = 20
-FILE_WIDTH = 300
-FILE_KEY = "partition-file"
+FILE_WIDTH = MOVE_WIDTH = 300
+FILE_KEY, OTHER_KEY = "partition-file", "move-to-another"
 
 
 def edit_tools(study: Study) -> None:
@@ -100,13 +101,17 @@ def _selected_into(study: Study, kind: str, target: int | None = None) -> None:
 
 
 def _move(study: Study, operators: tuple[int, ...]) -> None:
-    """The subgraphs around the selection, each a button."""
+    """The subgraphs around the selection, each a button, and all others to be found by typing."""
     partition = study.history.present
-    targets = neighbours(study.graph, partition, operators)
-    help_text = "Put the selected operators into a subgraph beside them."
-    with st.popover("Move to", icon=":material/arrow_forward:", disabled=not targets, help=help_text, key="move"):
+    beside, others = targets(study.graph, partition, operators)
+    disabled = not (beside or others)
+    help_text = "Put the selected operators into another subgraph."
+    with (
+        st.popover("Move to", icon=":material/arrow_forward:", disabled=disabled, help=help_text, key="move"),
+        st.container(width=MOVE_WIDTH, gap="xsmall"),
+    ):
         with st.container(gap=None):
-            for target in targets[:MAX_TARGETS]:
+            for target in beside[:MAX_BUTTONS]:
                 st.button(
                     plain(describe.target_line(study.graph, partition, target, operators)),
                     key=f"move-to-{target}",
@@ -114,8 +119,28 @@ def _move(study: Study, operators: tuple[int, ...]) -> None:
                     on_click=_selected_into,
                     args=(study, MOVE, target),
                 )
-        if len(targets) > MAX_TARGETS:
-            st.caption(f"{len(targets) - MAX_TARGETS} more are beside so many operators: select fewer.")
+        if rest := beside[MAX_BUTTONS:] + others:
+            _move_to_another(study, partition, rest)
+
+
+def _move_to_another(study: Study, partition: Partition, rest: list[int]) -> None:
+    """One of many subgraphs, found by its number or by the name of any of its operators."""
+
+    def chosen() -> None:
+        target, st.session_state[OTHER_KEY] = st.session_state[OTHER_KEY], None
+        if target is not None:
+            _selected_into(study, MOVE, target)
+
+    st.selectbox(
+        "Another subgraph",
+        rest,
+        index=None,
+        format_func=lambda target: describe.member_line(study.graph, partition, target),
+        placeholder="Type its number or an operator",
+        filter_mode="contains",
+        key=OTHER_KEY,
+        on_change=chosen,
+    )
 
 
 def _refused(study: Study) -> None:

@@ -21,6 +21,7 @@ _STYLE = """<style>
   position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
 }
 [class*="st-key-icon-"] [data-testid="stPopoverButton"] > div > div[aria-hidden] { display: none; }
+.st-key-step-sentence { min-height: 3.25rem; }
 </style>"""
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from app import state
 from app.components.editing import edit_buttons, edit_tools
-from app.components.graph_view import Selection, graph_view
+from app.components.graph_view import Selection, graph_view, tell_panel
 from app.components.settings import settings_popover
-from app.components.steps import stepper, steps_button
+from app.components.steps import stepping, steps_button
 from app.components.terms import TRIVIAL
 from app.services import describe
 from app.services.answers import emphasis
@@ -47,23 +49,32 @@ def _panel(study: Study, shown: tuple[str, str], number: int, tools: bool) -> No
                 on_click=state.edit_copy,
                 args=(side,),
             )
-    asked = state.session().selected.operators if state.asks_why() else ()
-    graph_view(
-        view.elements,
-        revision=view.revision,
-        key=f"panel-{side}",
-        selected=state.session().selected.operators,
-        marks=emphasis(study, shown, number, asked, state.session().differences),
-        height=HEIGHT,
-        label=f"{study.graph.name} as {view.title} partitions it",
-        on_select=lambda selection: _selected(selection, method),
-    )
+    with st.container(gap=None):
+        graph_view(
+            view.elements,
+            revision=view.revision,
+            key=f"panel-{side}",
+            height=HEIGHT,
+            label=f"{study.graph.name} as {view.title} partitions it",
+            on_select=lambda selection: _selected(selection, method),
+        )
+        if study.step is None or method != "ago":
+            _tell(study, shown, [number])
     if view.layout.note:
         st.caption(view.layout.note)
     if tools and method == "ago" and study.step is not None:
-        stepper(study)
+        stepping(study, lambda: _tell(study, shown, [i for i, one in enumerate(shown) if one == "ago"]))
     if tools and method == EDITED:
         edit_buttons(study)
+
+
+def _tell(study: Study, shown: tuple[str, str], numbers: Iterable[int]) -> None:
+    """Tells panels what is selected and emphasised."""
+    own = state.session()
+    asked = own.selected.operators if state.asks_why() else ()
+    for number in numbers:
+        marks = emphasis(study, shown, number, asked, own.differences)
+        tell_panel(f"panel-{list(state.SIDES)[number]}", own.selected.operators, marks)
 
 
 def _choice(study: Study, side: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from ago_core.partition.settings import Rule, Settings
@@ -26,19 +28,19 @@ def settings_popover(study: Study) -> None:
             *LIMITS,
             step=STEP,
             key=THRESHOLD_KEY,
-            on_change=_changed,
-            args=(study,),
-            format="%d bits",
-            help="AGO joins only what together weighs no more: the trials that tuning is expected to need.",
+            on_change=lambda: _change(study, threshold=float(st.session_state[THRESHOLD_KEY])),
+            format="%d trials",
+            help="AGO joins only what together weighs no more. A weight is the trials that tuning is expected to need.",
         )
+        if study.settings.threshold != st.session_state[THRESHOLD_KEY]:
+            st.caption(f"The limit is {study.settings.threshold:g} trials, where the slider has no place.")
         st.segmented_control(
             "Test for cycles",
             list(Rule),
             format_func=lambda rule: {Rule.STAGES: "By stages", Rule.EXACT: "Exact"}[rule],
             required=True,
             key=RULE_KEY,
-            on_change=_changed,
-            args=(study,),
+            on_change=lambda: _change(study, rule=st.session_state[RULE_KEY]),
             help="By stages: the paper's test of the neighbours alone, which may refuse needlessly. Exact: by search.",
         )
         st.segmented_control(
@@ -46,8 +48,7 @@ def settings_popover(study: Study) -> None:
             (AWARE, PLAIN),
             required=True,
             key=JOIN_KEY,
-            on_change=_changed,
-            args=(study,),
+            on_change=lambda: _change(study, aware=st.session_state[JOIN_KEY] == AWARE),
             help="By what fusion saves: only where reuse analysis finds less memory traffic, the most first. The "
             "paper's rule: any neighbour under the limit, the lightest first.",
         )
@@ -58,12 +59,12 @@ def settings_popover(study: Study) -> None:
 
 
 def _show(settings: Settings) -> None:
-    """The widgets show what is set, also after another model or page."""
-    st.session_state[THRESHOLD_KEY] = int(settings.threshold)
+    """The widgets show what is set, also after another model or page; the slider its place next to it."""
+    st.session_state[THRESHOLD_KEY] = round(min(max(settings.threshold, LIMITS[0]), LIMITS[1]) / STEP) * STEP
     st.session_state[RULE_KEY] = settings.rule
     st.session_state[JOIN_KEY] = AWARE if settings.aware else PLAIN
 
 
-def _changed(study: Study) -> None:
-    chosen = st.session_state
-    study.set(Settings(float(chosen[THRESHOLD_KEY]), chosen[RULE_KEY], chosen[JOIN_KEY] == AWARE))
+def _change(study: Study, **chosen: object) -> None:
+    """Sets what was chosen; the rest stays as it is set, which the widgets may show only nearly."""
+    study.set(replace(study.settings, **chosen))

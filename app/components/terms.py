@@ -6,6 +6,10 @@ TRIVIAL = (
 )
 COMPLEX = "A convolution, a matmul or their like: operators that multiply and add over a reduction."
 WEIGHT = "How hard a subgraph is to tune: the trials it is expected to need, the sum over its operators."
+REGIONS = (
+    "Loops that run on several threads, before tuning: starting and joining the threads costs time however little "
+    "there is to compute. Fewer is better."
+)
 
 HELPS = {
     "Parameters": "Learned numbers.",

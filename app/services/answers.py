@@ -86,7 +86,7 @@ def _answer_edited(graph: OpGraph, partition: Partition, asked: tuple[int, int])
         text = f"Merging S{a} and S{b} is not possible: {result.reason}."
         return Answer(asked, False, (text, f"It would be together with {along}."), result.cycle)
     weights = subgraph_weights(graph, partition)
-    weight = f"{weights[a]:.0f} + {weights[b]:.0f} = {weights[a] + weights[b]:.0f} bits"
+    weight = f"{weights[a]:.0f} + {weights[b]:.0f} = {weights[a] + weights[b]:.0f} trials"
     return Answer(asked, False, (f"S{a} and S{b} can be merged; together they weigh {weight}.",))
 
 

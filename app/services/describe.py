@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import mean
@@ -14,6 +14,7 @@ from ago_core.partition.compare import Change, Comparison, compare
 from ago_core.partition.partition import Partition
 from ago_core.partition.settings import Rule, Settings
 from app.services.loaded import METHOD_NAMES, View
+from app.services.worker import Task
 from visualizers.units import flops, nbytes, quantity
 
 Row = tuple[str, str]
@@ -116,7 +117,7 @@ def subgraph_rows(graph: OpGraph, view: View, index: int) -> list[Row]:
     return [
         ("Operators", str(len(members))),
         ("Complex", str(view.complex_counts[index])),
-        ("Weight", f"{view.weights[index]:.1f} bits"),
+        ("Weight", f"{view.weights[index]:.1f} trials"),
         ("Work", flops(sum(graph.operators[op].flops for op in members))),
         ("Bytes in", f"{nbytes(edge.activations)} + {nbytes(edge.weights)} weights"),
         ("Bytes out", nbytes(edge.results)),
@@ -194,7 +195,7 @@ METRICS: tuple[tuple[str, str, Callable[[View], str]], ...] = (
         lambda v: nbytes(v.metrics.crossing_bytes),
     ),
     (
-        "Kept in",
+        "Kept out of memory",
         "Bytes that only their own subgraph reads: fused, they need not reach main memory. More is better.",
         lambda v: nbytes(v.metrics.kept_bytes),
     ),
@@ -214,6 +215,17 @@ def metric_table(views: Iterable[View]) -> list[dict[str, str]]:
         {"Figure": label, **{view.title: text(view) for view in views}, EXPLANATION: explanation}
         for label, explanation, text in METRICS
     ]
+
+
+def regions_row(tasks: Mapping[str, Task]) -> dict[str, str]:
+    """The row of `metric_table` that takes long: for each view's title the task that counts, which may be at it."""
+    return {"Figure": "Parallel regions", **{title: _regions_text(task) for title, task in tasks.items()}}
+
+
+def _regions_text(task: Task) -> str:
+    if not task.done:
+        return f"counting … {task.progress.seconds:.0f} s" if task.progress.steps else "waiting …"
+    return "not known" if task.error else str(task.result)
 
 
 def change_table(graph: OpGraph, partitions: Sequence[Partition]) -> list[dict[str, str]]:
@@ -245,7 +257,7 @@ def settings_line(settings: Settings) -> str:
     default = Settings()
     parts = []
     if settings.threshold != default.threshold:
-        parts.append(f"limit {settings.threshold:.0f}")
+        parts.append(f"limit {settings.threshold:g}")
     if settings.rule is Rule.EXACT:
         parts.append("exact test")
     if not settings.aware:
@@ -263,6 +275,11 @@ def target_line(graph: OpGraph, partition: Partition, target: int, operators: It
     members = partition.subgraphs[target]
     kept = [op for op in members if op not in set(operators)] or members
     return f"S{target}: {graph.operators[kept[0]].name}" + (f" and {len(members) - 1} more" if len(members) > 1 else "")
+
+
+def member_line(graph: OpGraph, partition: Partition, subgraph: int) -> str:
+    """A subgraph with the names of all its operators, to be searched."""
+    return f"S{subgraph}: " + ", ".join(graph.operators[op].name for op in partition.subgraphs[subgraph])
 
 
 def _mean_text(weights: Iterable[float]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ago_core.graph.opgraph import OpGraph
@@ -13,6 +14,7 @@ from ago_core.partition.metrics import Metrics, complex_per_subgraph, measure, s
 from ago_core.partition.partition import Partition
 from ago_core.partition.settings import Settings
 from app.services.kept import Kept
+from app.services.worker import Task, Worker
 from visualizers.elements import elements
 from visualizers.layout import Layout, layout
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:  # importing TVM takes more than a second: the worker's thread
 
 METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO", EDITED: "Edited"}
 PANEL_ASPECT = 1.15
-KEPT_VIEWS, KEPT_CLUSTERINGS, KEPT_TEXTS = 64, 16, 200
+Subgraphs = tuple[tuple[int, ...], ...]
+KEPT_VIEWS, KEPT_CLUSTERINGS, KEPT_TEXTS, KEPT_REGIONS = 64, 16, 200, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,7 @@ class Loaded:
     _views: Kept[Partition, View] = field(default_factory=lambda: Kept(KEPT_VIEWS), repr=False)
     _clusterings: Kept[Settings, Clustering] = field(default_factory=lambda: Kept(KEPT_CLUSTERINGS), repr=False)
     _texts: Kept[tuple, str] = field(default_factory=lambda: Kept(KEPT_TEXTS), repr=False)
+    _regions: Kept[Subgraphs, Task] = field(default_factory=lambda: Kept(KEPT_REGIONS), repr=False)
 
     @property
     def graph(self) -> OpGraph:
@@ -97,6 +101,31 @@ class Loaded:
             return prim_func_text(self.model, partition, subgraph, scheduled)
 
         return self._texts.get((partition, subgraph, scheduled), make)
+
+    def regions(self, partition: Partition) -> Task:
+        """The task that counts the parallel regions of a partition, which takes lowering: seconds for large models.
+
+        The same groups are counted once, whatever method made them.
+        """
+
+        def count(progress: Callable[[str], None]) -> int:
+            from ago_core.lowering.regions import parallel_regions
+
+            progress("Lowering")
+            return parallel_regions(self.model, partition)
+
+        def begin() -> Task:
+            task = Task(count)
+            _counter().submit(task.run)
+            return task
+
+        return self._regions.get(partition.subgraphs, begin)
+
+
+@cache
+def _counter() -> Worker:
+    """The server's thread for figures that take long; one, so that they leave a core to the pages."""
+    return Worker("figures")
 
 
 def _view(graph: OpGraph, partition: Partition) -> View:

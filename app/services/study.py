@@ -17,6 +17,10 @@ from ago_core.partition.settings import Settings
 from app.services.loaded import Loaded, View
 
 MERGE, SPLIT, MOVE = "merge", "split", "move"
+PACES = (1, 2, 4)
+"""Steps a second."""
+EARLY = 0.2
+"""How much of an interval a tick may come early: timers are not exact."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Study:
         settings: of AGO's partition.
         step: index of the step of AGO's construction that is shown, or None where none is.
         refusals_only: whether only refused candidates are stepped through.
+        playing: whether the steps go on by themselves.
+        pace: steps a second, then.
         history: of the edited partition; None before the first edit.
         refused: the last edit, if it was refused.
         message: one sentence that says why the last edit was not possible at all, or "".
@@ -51,10 +57,13 @@ class Study:
     settings: Settings = field(default_factory=Settings)
     step: int | None = None
     refusals_only: bool = False
+    playing: bool = False
+    pace: int = PACES[0]
     history: History | None = None
     refused: Refused | None = None
     message: str = ""
     file_error: str = ""
+    _due: float = field(default=0.0, init=False, repr=False)
 
     @property
     def graph(self) -> OpGraph:
@@ -79,6 +88,7 @@ class Study:
         if settings != self.settings:
             self.settings = settings
             self.step = None if self.step is None else 0
+            self.playing = False
 
     # The construction of AGO's partition
 
@@ -88,8 +98,41 @@ class Study:
         steps = self.clustering.steps
         return [i for i, step in enumerate(steps) if not self.refusals_only or step.verdict is not Verdict.ABSORBED]
 
+    @property
+    def position(self) -> int:
+        """Where in `steps` the step is that is shown."""
+        return next((i for i, step in enumerate(self.steps) if step >= self.step), len(self.steps) - 1)
+
     def show_steps(self, shown: bool) -> None:
-        self.step = 0 if shown else None
+        self.step, self.playing = 0 if shown else None, False
+
+    def go(self, position: int) -> None:
+        """Shows one of `steps`."""
+        self.step = self.steps[position]
+
+    def play(self, now: float) -> None:
+        """From here on, or from the start where this is the end. `now` in seconds, of any clock."""
+        if self.position == len(self.steps) - 1:
+            self.go(0)
+        self.playing, self._due = True, now + 1 / self.pace
+
+    def pause(self) -> None:
+        self.playing = False
+
+    def tick(self, now: float) -> None:
+        """The next step, if it is due; at the last one playing ends.
+
+        Called too often, it keeps the pace all the same; called too seldom, it leaves no step out.
+        """
+        interval = 1 / self.pace
+        if not self.playing or now < self._due - EARLY * interval:
+            return
+        behind = now > self._due + interval
+        self._due = (now if behind else self._due) + interval
+        left = self.steps[self.position + 1 :]
+        if left:
+            self.step = left[0]
+        self.playing = len(left) > 1
 
     def only_refusals(self, only: bool) -> None:
         """Where the step is not among those left, the next one is shown that is, else the last."""
@@ -169,10 +212,17 @@ def _members(partition: Partition, subgraphs: Iterable[int]) -> set[int]:
     return {op for index in subgraphs for op in partition.subgraphs[index]}
 
 
-def neighbours(graph: OpGraph, partition: Partition, operators: Iterable[int]) -> list[int]:
-    """Subgraphs to which operators can be moved: those that read one of them or that one of them reads, ascending."""
+def targets(graph: OpGraph, partition: Partition, operators: Iterable[int]) -> tuple[list[int], list[int]]:
+    """Subgraphs to which operators can be moved, ascending: those beside them, and the others.
+
+    Beside are those that read one of the operators or that one of them reads. None is the one that holds them all, and
+    there are none for no operators.
+    """
     owner, moved = partition.owner, set(operators)
-    near = {other for op in moved for other in (*graph.predecessors[op], *graph.successors[op])} - moved
     home = {owner[op] for op in moved}
-    found = {owner[op] for op in near}
-    return sorted(found - home if len(home) == 1 else found)
+    if not moved:
+        return [], []
+    possible = set(range(len(partition))) - (home if len(home) == 1 else set())
+    near = {other for op in moved for other in (*graph.predecessors[op], *graph.successors[op])} - moved
+    beside = {owner[op] for op in near} & possible
+    return sorted(beside), sorted(possible - beside)

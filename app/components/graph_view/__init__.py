@@ -44,20 +44,16 @@ def graph_view(
     *,
     revision: str,
     key: str,
-    selected: Iterable[int] = (),
-    marks: Marks | None = None,
     height: int = 560,
     label: str = "Operator graph",
     on_select: Callable[[Selection], None] | None = None,
 ) -> Selection:
-    """Shows one panel and returns what the user last selected in it.
+    """Shows one panel and returns what the user last selected in it. What it emphasises comes from `tell_panel`.
 
     Args:
         elements: what `visualizers.elements.elements` returned.
         revision: names these elements; the browser is sent and draws them anew when it changes.
         key: names this panel among the session's widgets.
-        selected: operators to select, whenever this changes. Selecting them here does not call `on_select`.
-        marks: what to emphasise; the drawing stays where it is.
         height: of the drawing, in pixels; the legend below it takes about 30 more.
         label: says what is shown, for those who cannot see it; counts of operators and subgraphs are added.
         on_select: called with the new selection before the rerun that selecting starts, so a page can store it and
@@ -72,21 +68,31 @@ def graph_view(
         "hues": SUBGRAPH_HUES,
         "marks": MARK_HUES,
     }
+
+    def changed() -> None:
+        if on_select:
+            on_select(_selection(st.session_state[key]))
+
+    return _selection(_drawing(key=key, data=data, on_selection_change=changed))
+
+
+def tell_panel(key: str, selected: Iterable[int] = (), marks: Marks | None = None) -> None:
+    """Tells a panel, which may be anywhere on the page, what is selected and emphasised in it.
+
+    It shows nothing itself and costs little, so a fragment that holds this and no drawing can change the picture often.
+
+    Args:
+        key: of the panel.
+        selected: operators to select, whenever this changes. Selecting them here does not call `on_select`.
+        marks: what to emphasise; the drawing stays where it is.
+    """
     message = {
         "panel": key,
         "selected": sorted(selected),
         "sequence": _sequence(st.session_state.get(key)),
         "marks": marks.to_json() if marks else None,
     }
-
-    def changed() -> None:
-        if on_select:
-            on_select(_selection(st.session_state[key]))
-
-    with st.container(gap=None):
-        state = _drawing(key=key, data=data, on_selection_change=changed)
-        _selected(key=f"{key}-selected", data=message)
-    return _selection(state)
+    _selected(key=f"{key}-selected", data=message)
 
 
 def _sequence(state: Mapping | None) -> int:
