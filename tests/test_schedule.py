@@ -12,13 +12,15 @@ from tvm import relax
 from ago_core.artifacts.reference import relative_error
 from ago_core.devices.local import host_target
 from ago_core.graph.model import legalise
-from ago_core.lowering import schedule
-from ago_core.lowering.schedule import schedule_function, schedule_module
+from ago_core.schedules import analytic
+from ago_core.schedules.analytic import schedule_function, schedule_module
+from ago_core.schedules.machine import machine_of
 
 FEW = settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 SIZE = st.integers(1, 9)
 CHANNELS = st.sampled_from([1, 3, 4, 7, 8, 13, 16, 17, 32, 48])
 op = relax.op
+MACHINE = machine_of(host_target())
 
 
 def fused(build, *shapes) -> tvm.tirx.PrimFunc:
@@ -56,7 +58,7 @@ def _shape(buffer) -> tuple[int, ...]:
 def check(build, *shapes) -> tvm.tirx.PrimFunc:
     """The scheduled function, which was compared with the unscheduled one."""
     function = fused(build, *shapes)
-    scheduled = schedule_function(function)
+    scheduled = schedule_function(function, MACHINE)
     assert relative_error(run(scheduled), run(function)) <= 1e-5
     return scheduled
 
@@ -181,7 +183,7 @@ def test_chains_with_two_readers_do_not_double_work(name):
     start = time.perf_counter()
     function = fused(chain(CHAINS[name], 30), (3, 8))
     start = time.perf_counter()
-    scheduled = schedule_function(function)
+    scheduled = schedule_function(function, MACHINE)
     assert time.perf_counter() - start < 10
     assert len(scheduled.script()) < 80_000
     assert relative_error(run(scheduled), run(function)) <= 1e-5
@@ -193,17 +195,17 @@ def test_a_chain_with_one_reader_becomes_one_nest():
 
 
 @pytest.mark.parametrize(
-    "refused", [{"_tile_reduction", "_vectorise"}, {"_tile_reduction", "_vectorise", "_parallelise"}]
+    "refused", [{"_tile", "_vectorise"}, {"_tile", "_vectorise", "_parallelise"}]
 )
 def test_moves_that_are_refused_leave_correct_code(refused, monkeypatch):
     """A move that fails half-way must leave no trace."""
 
-    def failing(sch, block):
+    def failing(sch, block, machine):
         sch.parallel(sch.get_loops(block)[0])
         raise tvm.s_tir.ScheduleError("refused")
 
     for name in refused:
-        monkeypatch.setattr(schedule, name, failing)
+        monkeypatch.setattr(analytic, name, failing)
     scheduled = check(lambda _, a, b: relu(op.matmul(a, b)), (5, 7), (7, 16))
     assert ("T.parallel" in scheduled.script()) == ("_parallelise" not in refused)
 
@@ -211,8 +213,8 @@ def test_moves_that_are_refused_leave_correct_code(refused, monkeypatch):
 def test_equal_functions_are_scheduled_once(monkeypatch):
     function = fused(lambda _, x: op.exp(x), (3, 4))
     seen = []
-    monkeypatch.setattr(schedule, "schedule_function", lambda f: seen.append(f) or f)
+    monkeypatch.setattr(analytic, "schedule_function", lambda f, machine: seen.append(f) or f)
     module = tvm.IRModule({name: function.with_attr("global_symbol", name) for name in ("a", "b")})
-    result = schedule_module(module)
+    result = schedule_module(module, MACHINE)
     assert len(seen) == 1
     assert {str(result[name].attrs["global_symbol"]) for name in ("a", "b")} == {"a", "b"}

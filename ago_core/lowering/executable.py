@@ -10,8 +10,9 @@ from tvm import relax
 
 from ago_core.graph.model import Model, Progress
 from ago_core.lowering.regroup import regroup
-from ago_core.lowering.schedule import schedule_module
 from ago_core.partition.partition import Partition
+from ago_core.schedules.analytic import schedule_module
+from ago_core.schedules.machine import machine_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +32,9 @@ class Compiled:
     build_seconds: float
 
 
-def lower(model: Model, partition: Partition) -> tvm.IRModule:
+def lower(model: Model, partition: Partition, target: tvm.target.Target) -> tvm.IRModule:
     """One scheduled PrimFunc for each subgraph, and `main` that calls them."""
-    return schedule_module(regroup(model, partition))
+    return schedule_module(regroup(model, partition), machine_of(target))
 
 
 def compile_model(
@@ -44,7 +45,7 @@ def compile_model(
     progress("Grouping operators into subgraphs")
     module = regroup(model, partition)
     progress("Scheduling loop nests")
-    module = schedule_module(module)
+    module = schedule_module(module, machine_of(target))
     progress(f"Generating code for {len(partition)} subgraphs")
     executable = relax.build(module, target, relax_pipeline=_pipeline(target))
     return Compiled(model, partition, executable, target, time.perf_counter() - start)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import tvm
 from tvm import s_tir, tirx
 
+from ago_core.devices.local import host_target
 from ago_core.graph.model import Model
 from ago_core.lowering.executable import lower
 from ago_core.partition.partition import Partition
 
 
 def parallel_regions(model: Model, partition: Partition) -> int:
-    """Parallel loops of the scheduled functions; each is started once an inference, since none lies in another loop."""
-    module = lower(model, partition)
+    """Parallel loops of the functions scheduled for this machine; none lies in a loop, so each is started once."""
+    module = lower(model, partition, host_target())
     functions = [function for _, function in module.functions_items() if isinstance(function, tirx.PrimFunc)]
     return sum(_parallel_loops(function.body) for function in functions)
 

@@ -1,0 +1,98 @@
+"""The schedule of untuned code: no trial, knobs from the machine's vectors, registers, caches and cores."""
+
+from __future__ import annotations
+
+import tvm
+from tvm import tirx
+from tvm.s_tir import Schedule
+from tvm_ffi import StructuralKey
+
+from ago_core.graph.operators import REDUCTION_AXIS
+from ago_core.schedules.apply import apply_tile
+from ago_core.schedules.machine import Machine
+from ago_core.schedules.nest import read_nest
+from ago_core.schedules.normalise import blocks_of, inline_blocks, is_reduction
+from ago_core.schedules.rows import reduce_rows, row_axis
+from ago_core.schedules.tile import choose_tile, vector_axis
+
+SERIAL_ITERATIONS = 1 << 13
+"""A nest of fewer iterations ends sooner than a second core would start on it."""
+
+
+def schedule_module(module: tvm.IRModule, machine: Machine) -> tvm.IRModule:
+    """Schedules every PrimFunc of a module, each different one once."""
+    scheduled: dict[StructuralKey, tirx.PrimFunc] = {}
+    for gvar, function in module.functions_items():
+        if not isinstance(function, tirx.PrimFunc):
+            continue
+        key = StructuralKey(_unnamed(function))
+        if key not in scheduled:
+            scheduled[key] = schedule_function(_unnamed(function), machine)
+        module.update_func(gvar, scheduled[key].with_attr("global_symbol", gvar.name_hint))
+    return module
+
+
+def _unnamed(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    return function.without_attr("global_symbol") if "global_symbol" in (function.attrs or {}) else function
+
+
+def schedule_function(function: tirx.PrimFunc, machine: Machine) -> tirx.PrimFunc:
+    """The function scheduled; its results stay the same but for rounding."""
+    sch = Schedule(tvm.IRModule({"main": function}))
+    inline_blocks(sch)
+    for name in [sch.get(block).name_hint for block in blocks_of(sch)]:
+        sch = _schedule_block(sch, name, machine)
+    return sch.mod["main"]
+
+
+def _schedule_block(sch: Schedule, name: str, machine: Machine) -> Schedule:
+    block = sch.get_sblock(name)
+    if any(sch.get(loop).kind != tirx.ForKind.SERIAL for loop in sch.get_loops(block)):
+        return sch  # it is the epilogue of a nest
+    moves = (_tile, _parallelise) if is_reduction(sch.get(block)) else (_vectorise, _parallelise)
+    return next((done for done in (_attempt(sch, name, move, machine) for move in moves) if done is not None), sch)
+
+
+def _attempt(sch: Schedule, name: str, move, machine: Machine) -> Schedule | None:
+    """A copy of the schedule with the move made; None where TVM's checks refuse it for this block."""
+    fork = sch.copy()
+    try:
+        move(fork, fork.get_sblock(name), machine)
+    except tvm.s_tir.ScheduleError:
+        return None
+    return fork
+
+
+def _tile(sch: Schedule, block, machine: Machine) -> None:
+    nest = read_nest(sch.get(block))
+    parallel = nest.iterations > SERIAL_ITERATIONS
+    if vector_axis(nest) is None and row_axis(nest) is not None:
+        reduce_rows(sch, block, nest, machine, parallel)
+    elif nest.spatial:
+        apply_tile(sch, block, choose_tile(nest, machine), parallel)
+
+
+def _vectorise(sch: Schedule, block, machine: Machine) -> None:
+    """Pointwise: outer loops fused and in parallel, the innermost in vectors."""
+    loops = sch.get_loops(block)
+    if not loops:
+        return
+    inner, iterations = loops[-1], 1
+    for loop in loops:
+        iterations *= int(sch.get(loop).extent)
+    lanes = next((w for w in (machine.lanes, machine.lanes // 2, 4) if int(sch.get(inner).extent) % w == 0), 1)
+    if lanes > 1:
+        inner, vector = sch.split(inner, [None, lanes])
+        sch.vectorize(vector)
+        loops = [*loops[:-1], inner]
+    outer = sch.fuse(*loops)
+    if iterations > SERIAL_ITERATIONS:
+        sch.parallel(outer)
+
+
+def _parallelise(sch: Schedule, block, machine: Machine) -> None:
+    """Where nothing else fits: the outermost spatial loop over the cores."""
+    axes = sch.get(block).iter_vars
+    spatial = [loop for loop, axis in zip(sch.get_loops(block), axes) if axis.iter_type != REDUCTION_AXIS]
+    if spatial:
+        sch.parallel(max(spatial[:2], key=lambda loop: int(sch.get(loop).extent)))

@@ -1,0 +1,103 @@
+"""A tile put into effect on a loop nest.
+
+    before: for n, h, w, o, r...: out[n,h,w,o] += …        for n, h, w, o: y[n,h,w,o] = f(out[n,h,w,o])
+    after:  parallel n, h, w/C, o/(V·L):
+                sums[C, V, L] = 0
+                for r...: unrolled C, V: vector L: sums += …
+                unrolled C, V: vector L: y[…] = f(sums)
+"""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from ago_core.schedules.nest import loads_of
+from ago_core.schedules.normalise import is_reduction
+from ago_core.schedules.tile import Tile
+
+
+def epilogue_of(sch: Schedule, block):
+    """The one block that reads a nest's result, each element where it was written; None if there is none such."""
+    readers = sch.get_consumers(block)
+    if len(readers) != 1:
+        return None
+    reader, writer = sch.get(readers[0]), sch.get(block)
+    if is_reduction(reader) or not isinstance(reader.body, tirx.BufferStore):
+        return None
+    own = [axis.var for axis in reader.iter_vars]
+    buffer = writer.body.buffer
+    if [int(axis.dom.extent) for axis in reader.iter_vars] != [int(extent) for extent in buffer.shape]:
+        return None
+    mine = [load for load in loads_of(reader.body.value) if load.source.same_as(buffer)]
+    same = all(_is_identity(load.indices, own, buffer) for load in mine)
+    return readers[0] if mine and same and _is_identity(reader.body.indices, own, buffer) else None
+
+
+def apply_tile(sch: Schedule, block, tile: Tile, parallel: bool) -> None:
+    """Tiles a reduction whose loops stand one in another; `parallel` gives the tiles to the cores."""
+    epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "local")
+    spatial, reductions = _split_kinds(sch, block)
+    outer, inner = _split(sch, spatial, tile)
+    sch.reorder(*outer, *reductions, *inner)
+    sch.reverse_compute_at(epilogue, outer[-1], preserve_unit_loops=True)
+    sch.set_scope(block, 0, "local")
+    _finish(sch, _inner_of(sch, epilogue, len(spatial), tile))
+    if tile.unrolled:
+        for loop in reductions:
+            sch.unroll(loop)
+    _finish(sch, inner)
+    if parallel:  # before the initialisation is set apart: TVM proves it safe on the whole reduction only
+        sch.parallel(sch.fuse(*outer))
+    start = sch.decompose_reduction(block, reductions[0])
+    _finish(sch, sch.get_loops(start)[-len(inner) :])
+
+
+def _is_identity(indices, variables, buffer) -> bool:
+    """Whether element (i, j, …) is addressed as [i, j, …]; an axis of extent 1 may be addressed as 0."""
+    return len(indices) == len(variables) and all(
+        index.same_as(variable) or (int(extent) == 1 and isinstance(index, tirx.IntImm))
+        for index, variable, extent in zip(indices, variables, buffer.shape)
+    )
+
+
+def _split_kinds(sch: Schedule, block) -> tuple[list, list]:
+    """The block's own loops: spatial ones, then reductions."""
+    axes = sch.get(block).iter_vars
+    loops = sch.get_loops(block)[-len(axes) :]
+    spatial = [loop for loop, axis in zip(loops, axes) if axis.iter_type != tirx.IterVar.CommReduce]
+    return spatial, [loop for loop, axis in zip(loops, axes) if axis.iter_type == tirx.IterVar.CommReduce]
+
+
+def _split(sch: Schedule, spatial: list, tile: Tile) -> tuple[list, list]:
+    """Each tiled loop in an outer and an inner part: (outer loops in order, inner ones with the vector last)."""
+    outer, inner = list(spatial), []
+    for axis, extent in tile.columns:
+        outer[axis], column = sch.split(spatial[axis], [None, extent])
+        inner.append(column)
+    if tile.vector is not None:
+        across, vectors, lanes = sch.split(spatial[tile.vector], [None, tile.vectors, tile.lanes])
+        outer.pop(tile.vector)
+        outer.insert(0 if tile.vector_outside else len(outer), across)
+        inner += [vectors, lanes]
+    return outer, inner
+
+
+def _inner_of(sch: Schedule, block, axes: int, tile: Tile) -> list:
+    """The same inner loops, in the same order, in a block that was placed under the tile's outer loops."""
+    loops = sch.get_loops(block)[-axes:]
+    inner = [loops[axis] for axis, _ in tile.columns]
+    if tile.vector is not None:
+        vectors, lanes = sch.split(loops[tile.vector], [None, tile.lanes])
+        inner += [vectors, lanes]
+    rest = [loop for k, loop in enumerate(loops) if k != tile.vector and k not in dict(tile.columns)]
+    sch.reorder(*rest, *inner)
+    return inner
+
+
+def _finish(sch: Schedule, inner: list) -> None:
+    """Unrolls the inner loops and puts the last into a vector."""
+    for loop in inner[:-1]:
+        sch.unroll(loop)
+    for loop in inner[-1:]:
+        sch.vectorize(loop)

@@ -1,0 +1,87 @@
+"""Fewer blocks, same results: what every schedule starts from.
+
+A block that only computes its output point by point is computed where it is read, if one block reads it. One that only
+moves data (padding, reshape, transpose) is computed where it is read even by several, unless a product reads it: then
+it stays where inlining would cost the product its vectors or put a condition into its innermost loop.
+
+    before: for i: a[i] = x[i] + b[i]    for i: y[i] = max(a[i], 0)
+    after:  for i: y[i] = max(x[i] + b[i], 0)
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import s_tir, tirx
+from tvm.ir.expr import TensorLoad
+from tvm.s_tir import Schedule
+
+from ago_core.graph.operators import REDUCTION_AXIS
+from ago_core.schedules.nest import is_choice, loads_of, read_nest
+from ago_core.schedules.tile import vector_axis, window_steps
+
+MAX_WINDOW = 32
+"""A nest of at most this many reduction steps is unrolled, so that conditions in it are decided when it is compiled."""
+
+
+def blocks_of(sch: Schedule) -> list:
+    """All blocks under the root."""
+    return sch.get_child_blocks(sch.get_sblock("root"))
+
+
+def is_reduction(block: s_tir.SBlock) -> bool:
+    """Whether some axis is reduced over."""
+    return any(axis.iter_type == REDUCTION_AXIS for axis in block.iter_vars)
+
+
+def inline_blocks(sch: Schedule) -> None:
+    """From the last producer to the first, so that chains collapse."""
+    for block in reversed(blocks_of(sch)):
+        if _may_inline(sch, block):
+            inline(sch, block)
+
+
+def inline(sch: Schedule, block) -> None:
+    """Computes a block where it is read; leaves it where TVM refuses: an output, or an access it cannot express."""
+    try:
+        sch.compute_inline(block)
+    except tvm.s_tir.ScheduleError:
+        return
+
+
+def _may_inline(sch: Schedule, block) -> bool:
+    stmt = sch.get(block)
+    if is_reduction(stmt) or not isinstance(stmt.body, tirx.BufferStore):
+        return False
+    readers = sch.get_consumers(block)
+    if not readers:
+        return False
+    if _only_moves(stmt.body.value) and len(loads_of(stmt.body.value)) <= 1:
+        return all(not is_reduction(sch.get(reader)) or _keeps_vectors(sch, block, reader) for reader in readers)
+    only = sch.get(readers[0])
+    return len(readers) == 1 and not is_reduction(only) and _reads_once(only, stmt.body.buffer)
+
+
+def _keeps_vectors(sch: Schedule, mover, reader) -> bool:
+    """Whether a reduction that has this move inlined is still tiled well: tried on a copy."""
+    before = read_nest(sch.get(reader))
+    fork = sch.copy()
+    try:
+        fork.compute_inline(mover)
+    except tvm.s_tir.ScheduleError:
+        return False
+    after = read_nest(fork.get(reader))
+    if after.guarded and not before.guarded and window_steps(after) > MAX_WINDOW:
+        return False
+    return vector_axis(after) is not None or vector_axis(before) is None
+
+
+def _only_moves(value) -> bool:
+    """Whether a value is a load, a constant, or a choice among such."""
+    if isinstance(value, (TensorLoad, tirx.FloatImm, tirx.IntImm)):
+        return True
+    return is_choice(value) and all(_only_moves(argument) for argument in value.args[1:])
+
+
+def _reads_once(reader: s_tir.SBlock, buffer) -> bool:
+    """Whether the reader loads from the buffer in one place only: inlining must not double work."""
+    return sum(load.source.same_as(buffer) for load in loads_of(reader.body)) == 1
