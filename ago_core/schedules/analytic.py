@@ -8,6 +8,7 @@ from tvm.s_tir import Schedule
 from tvm_ffi import StructuralKey
 
 from ago_core.graph.operators import REDUCTION_AXIS
+from ago_core.schedules import vector_math  # noqa: F401  registers how exp, tanh, sigmoid and erf are computed
 from ago_core.schedules.apply import apply_tile
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import read_nest
