@@ -164,7 +164,7 @@ def settle() -> None:
         return
     own.loaded, own.choice, own.selected = task.result, choice, Selected()
     for study_of_another in own.studies.values():
-        study_of_another.loaded = None
+        study_of_another.leave()
     own.studies.setdefault(choice, Study()).loaded = own.loaded
     own.upload = own.draft.upload if own.draft and choice.path else None
     if not choice.path:

@@ -185,6 +185,35 @@ def test_the_steps_are_played_paused_and_played_at_another_pace(app, monkeypatch
     assert "Step 4 of" in text(app) and app.button(key="icon-play").label == "Play"
 
 
+def test_while_playing_an_answer_of_the_slider_to_an_earlier_step_is_left_aside(app, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(steps, "time", clock)
+    app.button(key="icon-steps").click().run()
+    app.button(key="icon-play").click().run()
+    for _ in range(3):
+        clock.now += 1
+        app.run()
+    slider = app.slider(key="step-position")
+    assert slider.disabled and slider.value == 4
+    slider.proto.disabled = False  # no user can: it is what the browser sends before it has drawn the last steps
+    slider.set_value(2).run()
+    assert "Step 4 of" in text(app)
+    app.button(key="icon-play").click().run()
+    assert not app.slider(key="step-position").disabled
+
+
+def test_playing_stops_when_another_model_comes(app, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(steps, "time", clock)
+    app.button(key="icon-steps").click().run()
+    app.button(key="icon-play").click().run()
+    first = study(app)
+    app.button_group(key="size-squeezenet").set_value(112).run()
+    settle(app)
+    assert study(app) is not first and not first.playing and not app.exception and not app.error
+    steps._stepper(first, 1.0, lambda: pytest.fail("a timer that comes late shows nothing"))
+
+
 class Clock:
     now = 50.0
 

@@ -154,6 +154,9 @@ def test_a_partition_is_edited_with_mouse_and_keys(page, server):
     press(page, "Merge")
     reads(page, "Not possible:")
     until(page, 0, "cy.edges('.mark-cycle').length >= 2 && cy.elements('.faded').length > 0")
+    for zoom in (0.05, 1):  # it can be seen in a drawing of any size
+        page.evaluate(f"() => ({CY})(0).zoom({zoom})")
+        assert page.evaluate(f"() => ({CY})(0).edges('.mark-cycle').every((edge) => edge.renderedWidth() > 2.9)")
     along = marked(page, 0, "along")
     press(page, "Take these along")
     until(page, 0, "cy.elements('.mark-cycle').length === 0")
@@ -219,6 +222,7 @@ def test_operators_are_moved_to_a_subgraph_found_by_typing(page, server):
     page.keyboard.type("conv2d_1,")  # the first convolution, which is not beside it
     page.get_by_role("option").first.click()
     reads(page, "Not possible:")
+    page.locator(".st-key-move-to-another").wait_for(state="detached")
     until(page, 0, "cy.edges('.mark-cycle').length >= 2")
 
 

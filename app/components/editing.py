@@ -17,7 +17,7 @@ from app.services.study import MERGE, MOVE, SPLIT, Study, targets
 MAX_BUTTONS = 8
 MAX_MEGABYTES = 20
 FILE_WIDTH = MOVE_WIDTH = 300
-FILE_KEY, OTHER_KEY = "partition-file", "move-to-another"
+FILE_KEY, MOVE_KEY, OTHER_KEY = "partition-file", "move", "move-to-another"
 
 
 def edit_tools(study: Study) -> None:
@@ -105,22 +105,32 @@ def _move(study: Study, operators: tuple[int, ...]) -> None:
     partition = study.history.present
     beside, others = targets(study.graph, partition, operators)
     disabled = not (beside or others)
-    help_text = "Put the selected operators into another subgraph."
-    with (
-        st.popover("Move to", icon=":material/arrow_forward:", disabled=disabled, help=help_text, key="move"),
-        st.container(width=MOVE_WIDTH, gap="xsmall"),
-    ):
+    popover = st.popover(
+        "Move to",
+        icon=":material/arrow_forward:",
+        disabled=disabled,
+        help="Put the selected operators into another subgraph.",
+        key=MOVE_KEY,
+        on_change="rerun",  # only so can it be closed
+    )
+    with popover, st.container(width=MOVE_WIDTH, gap="xsmall"):
         with st.container(gap=None):
             for target in beside[:MAX_BUTTONS]:
                 st.button(
                     plain(describe.target_line(study.graph, partition, target, operators)),
                     key=f"move-to-{target}",
                     type="tertiary",
-                    on_click=_selected_into,
-                    args=(study, MOVE, target),
+                    on_click=_move_to,
+                    args=(study, target),
                 )
         if rest := beside[MAX_BUTTONS:] + others:
             _move_to_another(study, partition, rest)
+
+
+def _move_to(study: Study, target: int) -> None:
+    """Moves what is selected, and closes the popover, so that the result is seen."""
+    st.session_state[MOVE_KEY] = False
+    _selected_into(study, MOVE, target)
 
 
 def _move_to_another(study: Study, partition: Partition, rest: list[int]) -> None:
@@ -129,7 +139,7 @@ def _move_to_another(study: Study, partition: Partition, rest: list[int]) -> Non
     def chosen() -> None:
         target, st.session_state[OTHER_KEY] = st.session_state[OTHER_KEY], None
         if target is not None:
-            _selected_into(study, MOVE, target)
+            _move_to(study, target)
 
     st.selectbox(
         "Another subgraph",

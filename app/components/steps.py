@@ -47,6 +47,8 @@ def _stepper(study: Study, interval: float | None, tell: Callable[[], None]) -> 
 
     Where playing begins, ends or changes its pace, the whole page is drawn again, since only that sets the timer.
     """
+    if study.loaded is None:
+        return  # another model has come, and its page is on the way
     study.tick(time.monotonic())
     if interval != (1 / study.pace if study.playing else None):
         st.rerun()
@@ -78,16 +80,22 @@ def _controls(study: Study, steps: list[int]) -> None:
         _play(study)
         _arrow("next", ":material/skip_next:", study, position + 1)
         if len(steps) > 1:
-            st.session_state[POSITION_KEY] = position + 1
-            st.slider(
-                "Step",
-                1,
-                len(steps),
-                key=POSITION_KEY,
-                label_visibility="collapsed",
-                on_change=lambda: study.go(st.session_state[POSITION_KEY] - 1),
-            )
+            _slider(study, position)
             _pace(study)
+
+
+def _slider(study: Study, position: int) -> None:
+    """While playing it only shows: the browser may still answer to an earlier step, and Streamlit leaves that aside."""
+    st.session_state[POSITION_KEY] = position + 1
+    st.slider(
+        "Step",
+        1,
+        len(study.steps),
+        key=POSITION_KEY,
+        label_visibility="collapsed",
+        disabled=study.playing,
+        on_change=lambda: study.go(st.session_state[POSITION_KEY] - 1),
+    )
 
 
 def _arrow(name: str, icon: str, study: Study, position: int) -> None:
@@ -119,7 +127,7 @@ def _pace(study: Study) -> None:
     st.selectbox(
         "Pace",
         PACES,
-        format_func=lambda pace: f"{pace}/s",
+        format_func=lambda pace: f"{pace}×",
         key=PACE_KEY,
         label_visibility="collapsed",
         width=76,

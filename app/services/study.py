@@ -18,7 +18,7 @@ from app.services.loaded import Loaded, View
 
 MERGE, SPLIT, MOVE = "merge", "split", "move"
 PACES = (1, 2, 4)
-"""Steps a second."""
+"""Steps a second, as far as the browser keeps up."""
 EARLY = 0.2
 """How much of an interval a tick may come early: timers are not exact."""
 
@@ -82,6 +82,10 @@ class Study:
     @property
     def views(self) -> Mapping[str, View]:
         return {method: self.loaded.view(partition) for method, partition in self.partitions.items()}
+
+    def leave(self) -> None:
+        """The session looks at another model now."""
+        self.loaded, self.playing = None, False
 
     def set(self, settings: Settings) -> None:
         """Other settings are another construction: it is looked at from its first step."""

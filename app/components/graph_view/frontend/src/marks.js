@@ -7,6 +7,7 @@ export class Marks {
     this.looks = {};
     this.given = '';
     this.marks = null;
+    cy.on('zoom', () => cy.edges('.mark-cycle').updateStyle());
   }
 
   /** Takes what Python says. Returns whether anything changed. */

@@ -5,6 +5,8 @@ const LINES = { split: 'dashed', recut: 'double', affix: 'dashed', candidate: 'd
 // How much of a mark's hue is in an operator's fill.
 const FILLS = { same: 0.25, group: 0.25, affix: 0.08, cluster: 0.7, candidate: 0.7 };
 
+const CYCLE_PIXELS = 3;
+
 /**
  * The theme as plain values. Hues of subgraphs and of marks come from Python's palette; fills are mixed with the background, so
  * they suit dark and light.
@@ -90,8 +92,13 @@ function marked({ name, hue, line, area, fill, stroke }) {
       'border-color': stroke, 'border-style': line, 'border-width': line === 'double' ? 5 : 3, ...(cycle ? {} : { 'background-color': fill }) } },
     { selector: `.box.mark-${name}`, style: { 'background-color': area, 'border-color': stroke, 'border-style': line, 'border-width': 2.5 } },
     { selector: `edge.mark-${name}`, style: {
-      width: cycle ? 5 : 2.4, 'line-color': hue, 'target-arrow-color': hue, 'arrow-scale': cycle ? 1 : 0.6, 'z-index': cycle ? 4 : 2 } },
+      width: cycle ? cycleWidth : 2.4, 'line-color': hue, 'target-arrow-color': hue, 'arrow-scale': cycle ? 1 : 0.6, 'z-index': cycle ? 4 : 2 } },
   ];
+}
+
+/** A cycle can be seen however small the drawing is: never thinner than some pixels of the screen. `marks.js` keeps it so. */
+function cycleWidth(edge) {
+  return Math.max(5, CYCLE_PIXELS / edge.cy().zoom());
 }
 
 function named({ area, fill, line }) {
