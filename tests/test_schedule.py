@@ -190,13 +190,16 @@ def test_chains_with_two_readers_do_not_double_work(name):
 
 
 def test_a_chain_with_one_reader_becomes_one_nest():
-    scheduled = check(chain(CHAINS["exp(-x)"], 5), (4, 16))
+    scheduled = check(chain(lambda x: relu(op.negative(x)), 5), (4, 16))
     assert scheduled.script().count("T.sblock(") == 2  # the root and one
 
 
-@pytest.mark.parametrize(
-    "refused", [{"_tile", "_vectorise"}, {"_tile", "_vectorise", "_parallelise"}]
-)
+def test_at_most_two_exponentials_in_one_expression():
+    scheduled = check(chain(CHAINS["exp(-x)"], 6), (4, 16))
+    assert scheduled.script().count("T.sblock(") == 4
+
+
+@pytest.mark.parametrize("refused", [{"_tile", "_vectorise"}, {"_tile", "_vectorise", "_parallelise"}])
 def test_moves_that_are_refused_leave_correct_code(refused, monkeypatch):
     """A move that fails half-way must leave no trace."""
 

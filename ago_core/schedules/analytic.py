@@ -13,6 +13,7 @@ from ago_core.schedules.apply import apply_tile
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import read_nest
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_reduction
+from ago_core.schedules.overlap import overlap_vectors
 from ago_core.schedules.rows import reduce_rows, row_axis
 from ago_core.schedules.tile import choose_tile, vector_axis
 
@@ -41,6 +42,7 @@ def schedule_function(function: tirx.PrimFunc, machine: Machine) -> tirx.PrimFun
     """The function scheduled; its results stay the same but for rounding."""
     sch = Schedule(tvm.IRModule({"main": function}))
     inline_blocks(sch)
+    sch = overlap_vectors(sch, machine)
     for name in [sch.get(block).name_hint for block in blocks_of(sch)]:
         sch = _schedule_block(sch, name, machine)
     return sch.mod["main"]

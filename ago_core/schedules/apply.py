@@ -1,15 +1,15 @@
 """A tile put into effect on a loop nest.
 
-    before: for n, h, w, o, r...: out[n,h,w,o] += …        for n, h, w, o: y[n,h,w,o] = f(out[n,h,w,o])
-    after:  parallel n, h, w/C, o/(V·L):
-                sums[C, V, L] = 0
-                for r...: unrolled C, V: vector L: sums += …
-                unrolled C, V: vector L: y[…] = f(sums)
+before: for n, h, w, o, r...: out[n,h,w,o] += …        for n, h, w, o: y[n,h,w,o] = f(out[n,h,w,o])
+after:  parallel n, h, w/C, o/(V·L):
+            sums[C, V, L] = 0
+            for r...: unrolled C, V: vector L: sums += …
+            unrolled C, V: vector L: y[…] = f(sums)
 """
 
 from __future__ import annotations
 
-from tvm import tirx
+from tvm import s_tir, tirx
 from tvm.s_tir import Schedule
 
 from ago_core.schedules.nest import loads_of
@@ -30,27 +30,45 @@ def epilogue_of(sch: Schedule, block):
     if [int(axis.dom.extent) for axis in reader.iter_vars] != [int(extent) for extent in buffer.shape]:
         return None
     mine = [load for load in loads_of(reader.body.value) if load.source.same_as(buffer)]
-    same = all(_is_identity(load.indices, own, buffer) for load in mine)
-    return readers[0] if mine and same and _is_identity(reader.body.indices, own, buffer) else None
+    return readers[0] if mine and all(_is_identity(load.indices, own, buffer) for load in mine) else None
 
 
 def apply_tile(sch: Schedule, block, tile: Tile, parallel: bool) -> None:
     """Tiles a reduction whose loops stand one in another; `parallel` gives the tiles to the cores."""
-    epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "local")
-    spatial, reductions = _split_kinds(sch, block)
-    outer, inner = _split(sch, spatial, tile)
-    sch.reorder(*outer, *reductions, *inner)
-    sch.reverse_compute_at(epilogue, outer[-1], preserve_unit_loops=True)
-    sch.set_scope(block, 0, "local")
-    _finish(sch, _inner_of(sch, epilogue, len(spatial), tile))
-    if tile.unrolled:
-        for loop in reductions:
-            sch.unroll(loop)
+    if _writes_its_axes(sch.get(block)):
+        outer, reductions, inner = _under_epilogue(sch, block, tile)
+    else:
+        spatial, reductions = _split_kinds(sch, block)
+        outer, inner = _split(sch, spatial, tile)
+        sch.reorder(*outer, *reductions, *inner)
+    for loop in reductions if tile.unrolled else []:
+        sch.unroll(loop)
     _finish(sch, inner)
     if parallel:  # before the initialisation is set apart: TVM proves it safe on the whole reduction only
         sch.parallel(sch.fuse(*outer))
     start = sch.decompose_reduction(block, reductions[0])
     _finish(sch, sch.get_loops(start)[-len(inner) :])
+
+
+def _under_epilogue(sch: Schedule, block, tile: Tile) -> tuple[list, list, list]:
+    """The epilogue tiled, the block moved under its outer loops, sums in registers: (outer, reduction, inner loops)."""
+    epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "local")
+    outer, written = _split(sch, sch.get_loops(epilogue), tile)
+    sch.reorder(*outer, *written)
+    sch.compute_at(block, outer[-1], preserve_unit_loops=True)
+    sch.set_scope(block, 0, "local")
+    spatial, reductions = _split_kinds(sch, block)
+    inner = _tile_loops(sch, spatial, tile)
+    sch.reorder(*reductions, *inner)
+    _finish(sch, written)
+    return outer, reductions, inner
+
+
+def _writes_its_axes(block: s_tir.SBlock) -> bool:
+    """Whether element (i, j, …) of the spatial axes is written to [i, j, …]; `mean` writes [i, 0] instead."""
+    spatial = [axis.var for axis in block.iter_vars if axis.iter_type != tirx.IterVar.CommReduce]
+    indices = block.body.indices
+    return len(indices) == len(spatial) and all(index.same_as(var) for index, var in zip(indices, spatial))
 
 
 def _is_identity(indices, variables, buffer) -> bool:
@@ -76,22 +94,20 @@ def _split(sch: Schedule, spatial: list, tile: Tile) -> tuple[list, list]:
         outer[axis], column = sch.split(spatial[axis], [None, extent])
         inner.append(column)
     if tile.vector is not None:
-        across, vectors, lanes = sch.split(spatial[tile.vector], [None, tile.vectors, tile.lanes])
-        outer.pop(tile.vector)
-        outer.insert(0 if tile.vector_outside else len(outer), across)
+        outer[tile.vector], vectors, lanes = sch.split(spatial[tile.vector], [None, tile.vectors, tile.lanes])
         inner += [vectors, lanes]
-    return outer, inner
+    first = [outer[axis] for axis in tile.outermost]
+    return first + [loop for axis, loop in enumerate(outer) if axis not in tile.outermost], inner
 
 
-def _inner_of(sch: Schedule, block, axes: int, tile: Tile) -> list:
-    """The same inner loops, in the same order, in a block that was placed under the tile's outer loops."""
-    loops = sch.get_loops(block)[-axes:]
+def _tile_loops(sch: Schedule, loops: list, tile: Tile) -> list:
+    """The loops of a block placed under the outer loops, in the order of the tile; those of one step go first."""
     inner = [loops[axis] for axis, _ in tile.columns]
     if tile.vector is not None:
-        vectors, lanes = sch.split(loops[tile.vector], [None, tile.lanes])
-        inner += [vectors, lanes]
+        inner += sch.split(loops[tile.vector], [None, tile.lanes])
     rest = [loop for k, loop in enumerate(loops) if k != tile.vector and k not in dict(tile.columns)]
-    sch.reorder(*rest, *inner)
+    if inner:
+        sch.reorder(*rest, *inner)
     return inner
 
 

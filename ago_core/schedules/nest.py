@@ -82,7 +82,8 @@ def read_nest(block: s_tir.SBlock) -> Nest:
         Axis(int(axis.dom.extent), axis.iter_type == REDUCTION_AXIS, writes[k], tuple(each[k] for each in strides))
         for k, axis in enumerate(block.iter_vars)
     )
-    return Nest(axes, tuple(_bytes(load.source) for load in loads), _is_guarded(store.value))
+    guarded = any(is_choice(call) for call in calls_of(store.value))
+    return Nest(axes, tuple(_bytes(load.source) for load in loads), guarded)
 
 
 def loads_of(part: tirx.Stmt | tvm.ir.Expr) -> list[TensorLoad]:
@@ -120,7 +121,8 @@ def is_choice(value) -> bool:
     return isinstance(value, tvm.ir.Call) and value.op.same_as(_IF_THEN_ELSE)
 
 
-def _is_guarded(value) -> bool:
+def calls_of(part: tirx.Stmt | tvm.ir.Expr) -> list[tvm.ir.Call]:
+    """Every call of an intrinsic in a statement or an expression."""
     calls: list[tvm.ir.Call] = []
-    structural_walk(value, (tvm.ir.Call, calls.append))
-    return any(is_choice(call) for call in calls)
+    structural_walk(part, (tvm.ir.Call, calls.append))
+    return calls

@@ -16,8 +16,11 @@ from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
 
 from ago_core.graph.operators import REDUCTION_AXIS
-from ago_core.schedules.nest import is_choice, loads_of, read_nest
+from ago_core.schedules.nest import calls_of, is_choice, loads_of, read_nest
 from ago_core.schedules.tile import vector_axis, window_steps
+
+MAX_NESTED = 2
+"""Calls of exp and the like in one expression: code generation takes exponential time in their nesting."""
 
 MAX_WINDOW = 32
 """A nest of at most this many reduction steps is unrolled, so that conditions in it are decided when it is compiled."""
@@ -58,7 +61,9 @@ def _may_inline(sch: Schedule, block) -> bool:
     if _only_moves(stmt.body.value) and len(loads_of(stmt.body.value)) <= 1:
         return all(not is_reduction(sch.get(reader)) or _keeps_vectors(sch, block, reader) for reader in readers)
     only = sch.get(readers[0])
-    return len(readers) == 1 and not is_reduction(only) and _reads_once(only, stmt.body.buffer)
+    if len(readers) > 1 or is_reduction(only) or not _reads_once(only, stmt.body.buffer):
+        return False
+    return _intrinsics(stmt.body.value) + _intrinsics(only.body) <= MAX_NESTED or not _intrinsics(stmt.body.value)
 
 
 def _keeps_vectors(sch: Schedule, mover, reader) -> bool:
@@ -73,6 +78,11 @@ def _keeps_vectors(sch: Schedule, mover, reader) -> bool:
     if after.guarded and not before.guarded and window_steps(after) > MAX_WINDOW:
         return False
     return vector_axis(after) is not None or vector_axis(before) is None
+
+
+def _intrinsics(part) -> int:
+    """Calls in an expression that are not choices."""
+    return sum(not is_choice(call) for call in calls_of(part))
 
 
 def _only_moves(value) -> bool:

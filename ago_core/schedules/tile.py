@@ -13,7 +13,7 @@ The tile chosen has the fewest cycles for each multiply-add among those that fit
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Axis, Nest
@@ -42,8 +42,8 @@ class Tile:
         vector: position of the axis that goes into vectors; None where none can.
         lanes: elements of a vector.
         vectors: vectors side by side along that axis.
-        columns: (position, extent) of up to two further axes.
-        vector_outside: whether the loop over the vector axis is the outermost one: its operand then stays in cache.
+        columns: (position, extent) of up to three further axes.
+        outermost: positions of axes whose loops go outside all others: what they walk then stays in cache.
         unrolled: whether the reductions are unrolled.
     """
 
@@ -51,7 +51,7 @@ class Tile:
     lanes: int
     vectors: int
     columns: tuple[tuple[int, int], ...]
-    vector_outside: bool
+    outermost: tuple[int, ...]
     unrolled: bool
 
     @property
@@ -68,16 +68,16 @@ def choose_tile(nest: Nest, machine: Machine) -> Tile:
     unrolled = window_steps(nest) <= MAX_WINDOW
     vector = vector_axis(nest)
     if vector is None:
-        return Tile(None, 1, 1, (), False, unrolled)
+        return Tile(None, 1, 1, (), (), unrolled)
     columns = column_axes(nest, vector)
     lanes = widest_lanes(nest.axes[vector].extent, machine)
     tiles = (
-        Tile(vector, lanes, vectors, tuple(zip(columns, extents)), False, unrolled)
+        Tile(vector, lanes, vectors, tuple(zip(columns, extents)), (), unrolled)
         for vectors in divisors(nest.axes[vector].extent // lanes, machine.registers)
         for extents in itertools.product(*(divisors(nest.axes[k].extent, machine.registers) for k in columns))
     )
     best = min((tile for tile in tiles if _fits(nest, tile, machine)), key=lambda tile: cost(nest, tile, machine))
-    return Tile(vector, best.lanes, best.vectors, best.columns, _vector_outside(nest, best, machine), unrolled)
+    return replace(best, outermost=_outermost(nest, best, machine))
 
 
 def vector_axis(nest: Nest) -> int | None:
@@ -87,9 +87,9 @@ def vector_axis(nest: Nest) -> int | None:
 
 
 def column_axes(nest: Nest, vector: int) -> tuple[int, ...]:
-    """Up to two axes along which some load of the vector axis stays the same, the innermost ones."""
+    """Up to three axes along which some load stays the same and some does not, the innermost ones."""
     others = [k for k in nest.spatial if k != vector and nest.axes[k].extent > 1]
-    return tuple(k for k in others if _shares(nest.axes[k], nest, vector))[-2:]
+    return tuple(k for k in others if _shares(nest.axes[k]))[-3:]
 
 
 def cost(nest: Nest, tile: Tile, machine: Machine) -> tuple[float, float]:
@@ -103,13 +103,14 @@ def cost(nest: Nest, tile: Tile, machine: Machine) -> tuple[float, float]:
 
 def loads(nest: Nest, tile: Tile) -> int:
     """Loads of one step of the reduction: each operand once for every step that the tile makes along its axes."""
-    total = 0
-    for read in range(len(nest.read_bytes)):
-        count = tile.vectors if nest.axes[tile.vector].reads[read] else 1
-        for axis, extent in tile.columns:
-            count *= extent if nest.axes[axis].reads[read] != 0 else 1
-        total += count
-    return total
+    return sum(_loads_of(nest, tile, read) for read in range(len(nest.read_bytes)))
+
+
+def _loads_of(nest: Nest, tile: Tile, read: int) -> int:
+    count = tile.vectors if nest.axes[tile.vector].reads[read] else 1
+    for axis, extent in tile.columns:
+        count *= extent if nest.axes[axis].reads[read] != 0 else 1
+    return count
 
 
 def divisors(extent: int, limit: int) -> list[int]:
@@ -117,16 +118,15 @@ def divisors(extent: int, limit: int) -> list[int]:
     return [d for d in range(1, min(extent, limit) + 1) if extent % d == 0]
 
 
-def _shares(axis: Axis, nest: Nest, vector: int) -> bool:
-    return any(along == 0 and across != 0 for along, across in zip(axis.reads, nest.axes[vector].reads)) or (
-        len(axis.reads) == 1 and axis.reads[0] is not None
-    )
+def _shares(axis: Axis) -> bool:
+    return len(axis.reads) == 1 or (0 in axis.reads and set(axis.reads) != {0})
 
 
 def _fits(nest: Nest, tile: Tile, machine: Machine) -> bool:
     streamed = all(nest.axes[tile.vector].reads)
     limit = MAX_STREAMED if streamed else machine.registers - SPARE
-    operands = 0 if streamed else tile.vectors + (0 if machine.loads else 1)
+    held = [read for read, stride in enumerate(nest.axes[tile.vector].reads) if stride]
+    operands = 0 if streamed else sum(_loads_of(nest, tile, read) for read in held) + (0 if machine.loads else 1)
     return tile.accumulators == 1 or tile.accumulators + operands <= limit
 
 
@@ -151,20 +151,34 @@ def _tasks(nest: Nest, tile: Tile) -> int:
     return max(1, count // (tile.accumulators * tile.lanes))
 
 
-def _vector_outside(nest: Nest, tile: Tile, machine: Machine) -> bool:
-    """Which operand to stream: the one whose repeated reading moves fewer bytes past the second cache."""
-    along = [k for k, stride in enumerate(nest.axes[tile.vector].reads) if stride]
-    shared = sum(nest.read_bytes[k] for k in along if _constant_along_columns(nest, tile, k))
-    streamed = sum(nest.read_bytes) - shared
-    if not shared or len(along) == len(nest.read_bytes):
-        return True
-    passes_of_shared = _tasks(nest, tile) // max(1, nest.axes[tile.vector].extent // (tile.lanes * tile.vectors))
-    passes_of_streamed = nest.axes[tile.vector].extent // (tile.lanes * tile.vectors)
-    inside = streamed + shared * (passes_of_shared if shared > machine.l2_bytes else 1)
-    outside = shared + streamed * (passes_of_streamed if streamed > machine.l2_bytes else 1)
-    return outside < inside
+def _outermost(nest: Nest, tile: Tile, machine: Machine) -> tuple[int, ...]:
+    """Which operand to stay with: the one whose repeated reading would move more bytes past the second cache.
+
+    The axes that walk what the vector axis walks (the weights of a product) go outside if reading the rest of the
+    operands once for each of their tiles moves fewer bytes than reading the weights once for each tile of the others.
+    """
+    weights = [read for read, stride in enumerate(nest.axes[tile.vector].reads) if stride]
+    walking = tuple(k for k in nest.spatial if _walks_only(nest.axes[k], weights))
+    if tile.vector not in walking or len(weights) == len(nest.read_bytes):
+        return (tile.vector,)
+    held = sum(nest.read_bytes[read] for read in weights)
+    streamed = sum(nest.read_bytes) - held
+    passes = _tiles(nest, tile, walking)
+    turns = _tasks(nest, tile) // passes
+    inside = streamed + held * (turns if held > machine.l2_bytes else 1)
+    outside = held + streamed * (passes if streamed > machine.l2_bytes else 1)
+    return walking if outside < inside else ()
 
 
-def _constant_along_columns(nest: Nest, tile: Tile, read: int) -> bool:
-    return all(nest.axes[axis].reads[read] == 0 for axis, _ in tile.columns)
+def _walks_only(axis: Axis, reads: list[int]) -> bool:
+    """Whether an axis changes these loads and no other."""
+    return all((stride != 0) == (read in reads) for read, stride in enumerate(axis.reads))
 
+
+def _tiles(nest: Nest, tile: Tile, axes: tuple[int, ...]) -> int:
+    """Tiles along some axes."""
+    size = {tile.vector: tile.lanes * tile.vectors, **dict(tile.columns)}
+    count = 1
+    for k in axes:
+        count *= nest.axes[k].extent // size.get(k, 1)
+    return max(1, count)

@@ -45,12 +45,17 @@ _ERF_BOTTOM = (
 
 def exp(x: tirx.Expr) -> tirx.Expr:
     """e to the power x; infinity above 88.7, and not less than the smallest normal number, 1.2e-38."""
-    x = tirx.max(tirx.min(x, _EXP_RANGE[1]), _EXP_RANGE[0])
-    n = tirx.floor(x * _LOG2_E + 0.5)
-    fraction = x - n * _LN2_HIGH - n * _LN2_LOW
-    power = _polynomial(fraction, _EXP) * fraction * fraction + fraction + 1.0
     width = f"x{x.ty.dtype.lanes}" if x.ty.dtype.lanes > 1 else ""
-    return tirx.reinterpret("float32" + width, (tirx.Cast("int32" + width, n) + 127) << 23) * power
+
+    def power(n, fraction):
+        scale = tirx.reinterpret("float32" + width, (tirx.Cast("int32" + width, n) + 127) << 23)
+        return scale * (_polynomial(fraction, _EXP) * fraction * fraction + fraction + 1.0)
+
+    def split(x):
+        n = tirx.floor(x * _LOG2_E + 0.5)
+        return _let(n, lambda n: _let(x - n * _LN2_HIGH - n * _LN2_LOW, lambda fraction: power(n, fraction)))
+
+    return _let(tirx.max(tirx.min(x, _EXP_RANGE[1]), _EXP_RANGE[0]), split)
 
 
 def sigmoid(x: tirx.Expr) -> tirx.Expr:
@@ -58,16 +63,24 @@ def sigmoid(x: tirx.Expr) -> tirx.Expr:
 
 
 def tanh(x: tirx.Expr) -> tirx.Expr:
-    square = x * x
-    small = _polynomial(square, _TANH) * square * x + x
+    small = _let(x * x, lambda square: _polynomial(square, _TANH) * square * x + x)
     large = 1.0 - 2.0 / (exp(x + x) + 1.0)
     return tirx.Select(tirx.abs(x) < 0.625, small, large)
 
 
 def erf(x: tirx.Expr) -> tirx.Expr:
-    x = tirx.max(tirx.min(x, 4.0), -4.0)
-    square = x * x
-    return x * _polynomial(square, _ERF_TOP) / _polynomial(square, _ERF_BOTTOM)
+
+    def ratio(x):
+        square = x * x
+        return x * _let(square, lambda s: _polynomial(s, _ERF_TOP) / _polynomial(s, _ERF_BOTTOM))
+
+    return _let(tirx.max(tirx.min(x, 4.0), -4.0), ratio)
+
+
+def _let(value: tirx.Expr, body) -> tirx.Expr:
+    """`body` of a name for the value: written once however often it is used, so that chains stay short."""
+    name = tirx.Var("t", str(value.ty.dtype))
+    return tirx.Let(name, value, body(name))
 
 
 def _polynomial(x: tirx.Expr, coefficients: tuple[float, ...]) -> tirx.Expr:
@@ -86,8 +99,8 @@ def _rule(name: str, function):
         if dtype.bits == 64:
             return _double(name, argument, str(dtype))
         if dtype.bits == 32:
-            return function(argument)
-        return tirx.Cast(str(dtype), function(tirx.Cast(str(dtype).replace("float16", "float32"), argument)))
+            return _let(argument, function)
+        return tirx.Cast(str(dtype), _let(tirx.Cast(str(dtype).replace("float16", "float32"), argument), function))
 
     return lower
 
