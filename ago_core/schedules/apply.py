@@ -9,6 +9,8 @@ after:  parallel n, h, w/C, o/(V·L):
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tvm import s_tir, tirx
 from tvm.s_tir import Schedule
 
@@ -33,35 +35,81 @@ def epilogue_of(sch: Schedule, block):
     return readers[0] if mine and all(_is_identity(load.indices, own, buffer) for load in mine) else None
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A reduction whose loops are in place, its initialisation not yet set apart.
+
+    Attributes:
+        block: the reduction.
+        outer: loops outside its tile, outermost first.
+        reduction: its outermost reduction loop.
+        inner: number of loops of its tile.
+    """
+
+    block: object
+    outer: list
+    reduction: object
+    inner: int
+
+
 def apply_tile(sch: Schedule, block, tile: Tile, parallel: bool) -> None:
     """Tiles a reduction whose loops stand one in another; `parallel` gives the tiles to the cores."""
-    if _writes_its_axes(sch.get(block)):
-        outer, reductions, inner = _under_epilogue(sch, block, tile)
-    else:
-        spatial, reductions = _split_kinds(sch, block)
-        outer, inner = _split(sch, spatial, tile)
-        sch.reorder(*outer, *reductions, *inner)
-    for loop in reductions if tile.unrolled else []:
-        sch.unroll(loop)
-    _finish(sch, inner)
+    placed = place_tile(sch, block, tile)
     if parallel:  # before the initialisation is set apart: TVM proves it safe on the whole reduction only
-        sch.parallel(sch.fuse(*outer))
-    start = sch.decompose_reduction(block, reductions[0])
-    _finish(sch, sch.get_loops(start)[-len(inner) :])
+        sch.parallel(sch.fuse(*placed.outer))
+    set_initialisation_apart(sch, placed)
 
 
-def _under_epilogue(sch: Schedule, block, tile: Tile) -> tuple[list, list, list]:
-    """The epilogue tiled, the block moved under its outer loops, sums in registers: (outer, reduction, inner loops)."""
-    epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "local")
-    outer, written = _split(sch, sch.get_loops(epilogue), tile)
-    sch.reorder(*outer, *written)
+def place_tile(sch: Schedule, block, tile: Tile) -> Placed:
+    """The loops of a reduction in the order of a tile, under its epilogue where it has one."""
+    if _writes_its_axes(sch.get(block)):
+        epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "local")
+        return place_under(sch, block, epilogue, sch.get_loops(epilogue)[-len(tile_axes(sch, block)) :], [], tile)
+    spatial, reductions = _split_kinds(sch, block)
+    outer, inner = _split(sch, spatial, tile)
+    sch.reorder(*outer, *reductions, *inner)
+    return _placed(sch, block, outer, reductions, inner, tile)
+
+
+def place_under(sch: Schedule, block, epilogue, loops: list, outside: list, tile: Tile) -> Placed:
+    """The epilogue's loops tiled, the block moved under the outer ones, its sums in registers.
+
+    Args:
+        sch: the schedule.
+        block: the reduction.
+        epilogue: the block that reads it.
+        loops: the epilogue's loops that the tile is cut from, one for each spatial axis.
+        outside: further loops of the epilogue that go outside all of these.
+        tile: what to cut.
+    """
+    outer, written = _split(sch, loops, tile)
+    sch.reorder(*outside, *outer, *written)
     sch.compute_at(block, outer[-1], preserve_unit_loops=True)
     sch.set_scope(block, 0, "local")
     spatial, reductions = _split_kinds(sch, block)
     inner = _tile_loops(sch, spatial, tile)
     sch.reorder(*reductions, *inner)
     _finish(sch, written)
-    return outer, reductions, inner
+    return _placed(sch, block, [*outside, *outer], reductions, inner, tile)
+
+
+def tile_axes(sch: Schedule, block) -> list:
+    """The block's spatial axes."""
+    return [axis for axis in sch.get(block).iter_vars if axis.iter_type != tirx.IterVar.CommReduce]
+
+
+def _placed(sch: Schedule, block, outer: list, reductions: list, inner: list, tile: Tile) -> Placed:
+    for loop in reductions if tile.unrolled else []:
+        sch.unroll(loop)
+    _finish(sch, inner)
+    return Placed(block, outer, reductions[0], len(inner))
+
+
+def set_initialisation_apart(sch: Schedule, placed: Placed) -> None:
+    """The zeros before the reduction instead of a question in each of its steps."""
+    start = sch.decompose_reduction(placed.block, placed.reduction)
+    if placed.inner:
+        _finish(sch, sch.get_loops(start)[-placed.inner :])
 
 
 def _writes_its_axes(block: s_tir.SBlock) -> bool:

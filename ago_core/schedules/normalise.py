@@ -2,7 +2,7 @@
 
 A block that only computes its output point by point is computed where it is read, if one block reads it. One that only
 moves data (padding, reshape, transpose) is computed where it is read even by several, unless a product reads it: then
-it stays where inlining would cost the product its vectors or put a condition into its innermost loop.
+it stays where inlining would cost the product its vectors or put conditions into a long reduction.
 
     before: for i: a[i] = x[i] + b[i]    for i: y[i] = max(a[i], 0)
     after:  for i: y[i] = max(x[i] + b[i], 0)
@@ -23,7 +23,7 @@ MAX_NESTED = 2
 """Calls of exp and the like in one expression: code generation takes exponential time in their nesting."""
 
 MAX_WINDOW = 32
-"""A nest of at most this many reduction steps is unrolled, so that conditions in it are decided when it is compiled."""
+"""A window of at most this many steps is unrolled, so that most conditions in it are decided when it is compiled."""
 
 
 def blocks_of(sch: Schedule) -> list:
@@ -75,9 +75,10 @@ def _keeps_vectors(sch: Schedule, mover, reader) -> bool:
     except tvm.s_tir.ScheduleError:
         return False
     after = read_nest(fork.get(reader))
+    vector = vector_axis(after)
     if after.guarded and not before.guarded and window_steps(after) > MAX_WINDOW:
         return False
-    return vector_axis(after) is not None or vector_axis(before) is None
+    return vector is not None or vector_axis(before) is None
 
 
 def _intrinsics(part) -> int:

@@ -30,6 +30,9 @@ SPARE = 2
 MAX_WINDOW = 32
 """Reductions of at most this many steps are unrolled whole."""
 
+MAX_GUARDED = 512
+"""Unrolled multiply-adds under conditions: each is a branch, and compilers take minutes over thousands of them."""
+
 MAX_STREAMED = 8
 """Accumulators where no load is shared between vectors (depthwise, pooling): more only spill."""
 
@@ -125,6 +128,8 @@ def _shares(axis: Axis) -> bool:
 def _fits(nest: Nest, tile: Tile, machine: Machine) -> bool:
     streamed = all(nest.axes[tile.vector].reads)
     limit = MAX_STREAMED if streamed else machine.registers - SPARE
+    if nest.guarded and tile.accumulators * window_steps(nest) > MAX_GUARDED:
+        return tile.accumulators == 1
     held = [read for read, stride in enumerate(nest.axes[tile.vector].reads) if stride]
     operands = 0 if streamed else sum(_loads_of(nest, tile, read) for read in held) + (0 if machine.loads else 1)
     return tile.accumulators == 1 or tile.accumulators + operands <= limit

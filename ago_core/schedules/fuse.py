@@ -1,0 +1,108 @@
+"""Intensive fusion: several reductions in one loop nest, what passes between them in a tile (AGO, section IV).
+
+    before: for h, w, c: a[h,w,c] = producer              for h, w, o, k: y[h,w,o] += a[h,w,k] · weight[k,o]
+    after:  parallel h/R:                                 the task
+                for R rows, w, c:        a[…] = producer  its tile: R rows of a, in cache
+                for R rows, w/C, o/V, k: y[…] += a[…] · weight[…]
+
+A task is a box of the last block's outputs; every other block of the group computes what the box needs of it. Which
+axes to cut follows from reuse (ago_core/fusion/reuse.py): a pointwise convolution or a matmul reads its input again for
+every output channel, so a task holds all of those; a depthwise one reads the neighbours in its window, so rows are cut
+in large pieces, and channels at will.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from ago_core.schedules.apply import Placed, epilogue_of, place_under, set_initialisation_apart, tile_axes
+from ago_core.schedules.machine import Machine
+from ago_core.schedules.nest import Nest, read_nest
+from ago_core.schedules.normalise import blocks_of, is_reduction
+from ago_core.schedules.tile import choose_tile, widest_lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one parallel iteration computes of the last reduction's output.
+
+    Attributes:
+        cuts: (position of a spatial axis, extent of the box along it), in the order of the loops.
+    """
+
+    cuts: tuple[tuple[int, int], ...]
+
+
+def fuse_blocks(sch: Schedule, names: list[str], task: Task, machine: Machine) -> None:
+    """Puts blocks into one nest.
+
+    Args:
+        sch: the schedule; the blocks stand at its root, each in loops of its own.
+        names: the blocks in order; the last reduction's epilogue may be among them.
+        task: the box.
+        machine: that tiles are chosen for.
+
+    Raises:
+        tvm.s_tir.ScheduleError: TVM cannot prove that the blocks may be fused.
+    """
+    reductions = [name for name in names if is_reduction(sch.get(sch.get_sblock(name)))]
+    last = sch.get_sblock(reductions[-1])
+    epilogue = epilogue_of(sch, last) or sch.cache_write(last, 0, "global")
+    done = {reductions[-1], sch.get(epilogue).name_hint}
+    placed = [_place_last(sch, last, epilogue, task, machine)]
+    inside = placed[0].outer[len(task.cuts) - 1]
+    for name in reversed([name for name in names if name not in done]):
+        placed += _place_producer(sch, sch.get_sblock(name), inside, machine)
+    sch.parallel(sch.fuse(*placed[0].outer[: len(task.cuts)]))
+    for each in placed:
+        set_initialisation_apart(sch, each)
+
+
+def _place_last(sch: Schedule, block, epilogue, task: Task, machine: Machine) -> Placed:
+    loops, outside = list(sch.get_loops(epilogue)), []
+    for axis, extent in task.cuts:
+        cut, loops[axis] = sch.split(loops[axis], [None, extent])
+        outside.append(cut)
+    nest = _within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
+    return place_under(sch, block, epilogue, loops, outside, choose_tile(nest, machine))
+
+
+def _place_producer(sch: Schedule, block, inside, machine: Machine) -> list[Placed]:
+    """Moves a block into the task; a reduction goes with its epilogue, which was moved before it."""
+    if not is_reduction(sch.get(block)):
+        sch.compute_at(block, inside, preserve_unit_loops=True)
+        if not any(is_reduction(sch.get(source)) for source in sch.get_producers(block)):
+            _vectorise(sch, block, machine)
+        return []
+    epilogue = epilogue_of(sch, block)
+    if epilogue is None:
+        epilogue = sch.cache_write(block, 0, "local")
+        sch.compute_at(epilogue, inside, preserve_unit_loops=True)
+    loops = sch.get_loops(epilogue)[-len(tile_axes(sch, block)) :]
+    nest = _within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
+    return [place_under(sch, block, epilogue, loops, [], choose_tile(nest, machine))]
+
+
+def _within(nest: Nest, extents: list[int]) -> Nest:
+    """The nest with its spatial axes cut to a box."""
+    axes = list(nest.axes)
+    for axis, extent in zip(nest.spatial, extents):
+        axes[axis] = replace(axes[axis], extent=extent)
+    return replace(nest, axes=tuple(axes))
+
+
+def _vectorise(sch: Schedule, block, machine: Machine) -> None:
+    *_, inner = sch.get_loops(block)
+    lanes = widest_lanes(int(sch.get(inner).extent), machine)
+    if lanes > 1:
+        sch.vectorize(sch.split(inner, [None, lanes])[1])
+
+
+def fusable(sch: Schedule) -> list[str]:
+    """Names of the blocks at the root that still stand alone."""
+    blocks = [(block, sch.get_loops(block)) for block in blocks_of(sch)]
+    serial = tirx.ForKind.SERIAL
+    return [sch.get(block).name_hint for block, loops in blocks if all(sch.get(loop).kind == serial for loop in loops)]
