@@ -1,0 +1,198 @@
+"""Each distinct operator of the sample networks by itself: our untuned code, ONNX Runtime, and what the machine allows.
+
+    python -m benchmarks.kernels              measure what has no record yet, or whose code has changed; print the table
+    python -m benchmarks.kernels --again      measure everything anew
+    python -m benchmarks.kernels --quick      only one shape of each kind
+    python -m benchmarks.kernels --report     print the table of the last run
+
+Options: --threads N (default 1, of both sides alike), --json (print the results, not the table). Results are kept
+in benchmarks/results/kernels.json, for each number of threads by itself, and saved after every operator.
+
+Ours is scheduled without a trial (ago_core/schedules/analytic.py) and checked against ONNX Runtime's results first.
+ONNX Runtime runs a model of one node on buffers that stay in place; where it has several ways to compute it
+(benchmarks/onnx_operators.py) the fastest counts. Its time holds the overhead of a call, measured with a model that
+copies one number, and is given less that overhead. Both sides and the overhead are timed in turn, ROUNDS times, each
+time for BATCH_SECONDS after a call that does not count; medians and quartiles. Data are where the last call left
+them: in cache if they fit. The roofline is benchmarks/roofline.py's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tvm
+
+from ago_core.artifacts.reference import relative_error
+from ago_core.artifacts.verify import TOLERANCE
+from ago_core.schedules.analytic import schedule_function
+from ago_core.schedules.machine import machine_of
+from benchmarks.environment import environment
+from benchmarks.kernels_report import table
+from benchmarks.models import SAMPLES
+from benchmarks.onnx_operators import BoundSession, identity_session, sessions
+from benchmarks.operators import SEED, Kernel, distinct_kernels
+from benchmarks.roofline import Roofline, measure_roofline, target_of, use_threads
+
+RESULTS = Path(__file__).parent / "results" / "kernels.json"
+ROUNDS = 31
+BATCH_SECONDS = 0.001
+"""Shorter than a slice of the operating system's scheduler, so that on a busy machine most batches run undisturbed."""
+REST_SECONDS = 0.005
+"""Before a turn where there are several threads: those of the other side wait awake for a while."""
+
+Side = Callable[[int], float]
+"""Runs so many calls; mean seconds of one."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1, choices=range(1, 65), metavar="N", help="of both sides")
+    parser.add_argument("--quick", action="store_true", help="only one shape of each kind")
+    parser.add_argument("--again", action="store_true", help="measure everything anew")
+    parser.add_argument("--report", action="store_true", help="print the table of the last run")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    args = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if not args.report:
+        _measure(results, args)
+    run = results.get(str(args.threads))
+    if run is None:
+        sys.exit(f"Nothing has been measured with {args.threads} thread(s): run without --report first.")
+    print(json.dumps(run) if args.json else table(run))
+    return 0
+
+
+def _measure(results: dict, args: argparse.Namespace) -> None:
+    """Adds what is missing to `results`, and saves after each operator."""
+    use_threads(args.threads)
+    run = results[str(args.threads)] = _started(results.get(str(args.threads)), args.threads)
+    every = distinct_kernels(SAMPLES)
+    run["kernels"] = {kernel.name: run["kernels"][kernel.name] for kernel in every if kernel.name in run["kernels"]}
+    for kernel in _one_of_each_kind(every) if args.quick else every:
+        function = schedule_function(kernel.function, machine_of(target_of(args.threads)))
+        code = hashlib.sha256(function.script().encode()).hexdigest()[:16]
+        if not args.again and run["kernels"].get(kernel.name, {}).get("code") == code:
+            continue
+        record = describe(kernel) | {"code": code} | measure_kernel(kernel, function, args.threads)
+        run["kernels"][kernel.name] = record
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        print(_line(record), file=sys.stderr, flush=True)
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+
+
+def _started(old: dict | None, threads: int) -> dict:
+    """A run that goes on from the records of an old one; from none that another machine or version wrote."""
+    where = environment() | {"threads": threads}
+    run = {"environment": where, "seed": SEED, "kernels": {}}
+    roofline = measure_roofline(threads)
+    if old and all(old["environment"][key] == where[key] for key in ("machine", "versions")):
+        roofline = roofline.or_better(Roofline.from_json(old["roofline"]))
+        run["kernels"] = old["kernels"]
+    return run | {"roofline": roofline.to_json()}
+
+
+def _one_of_each_kind(kernels: list[Kernel]) -> list[Kernel]:
+    """Of each kind the one that moves a middling number of bytes."""
+    kinds: dict[str, list[Kernel]] = {}
+    for kernel in kernels:
+        kinds.setdefault(kernel.kind, []).append(kernel)
+    return [sorted(group, key=lambda kernel: kernel.traffic)[len(group) // 2] for group in kinds.values()]
+
+
+def describe(kernel: Kernel) -> dict:
+    """What does not depend on a measurement. `calls`: how often each network has this operator."""
+    return {
+        "name": kernel.name,
+        "kind": kernel.kind,
+        "shape": kernel.shape,
+        "calls": dict(kernel.calls),
+        "flops": kernel.operator.flops,
+        "bytes": kernel.traffic,
+    }
+
+
+def measure_kernel(kernel: Kernel, function: tvm.tirx.PrimFunc, threads: int) -> dict:
+    """Checks a scheduled function against ONNX Runtime, then times both.
+
+    Returns:
+        `error`: max |difference| / max |expected|; and times in microseconds, each [median, first quartile, third
+        quartile]: `ours`, `overhead` of a call of ONNX Runtime, and for each of its ways, that overhead included,
+        `peers`. Only `failed`, in words, where the code is wrong or cannot be built.
+    """
+    try:
+        library = tvm.tirx.build(tvm.IRModule({"main": function}), target_of(threads))
+    except tvm.error.TVMError as error:
+        return {"failed": f"does not build: {str(error).strip().splitlines()[-1]}"}
+    given = [tvm.runtime.tensor(np.ascontiguousarray(argument.value)) for argument in kernel.arguments]
+    results = [tvm.runtime.tensor(np.full(out.shape, np.nan, out.dtype)) for out in kernel.operator.outputs]
+    library["main"](*given, *results)
+    peers = sessions(kernel.peer, threads)
+    expected = kernel.peer.ours(peers["nchw"].outputs())
+    error = max(relative_error(got.numpy(), want) for got, want in zip(results, expected, strict=True))
+    if error > TOLERANCE:
+        return {"failed": f"wrong: differs from ONNX Runtime by {error:.1e}"}
+    sides = {"ours": _our_side(library, [*given, *results]), "overhead": _peer_side(identity_session(threads))}
+    sides |= {way: _peer_side(session) for way, session in peers.items()}
+    times = in_turn(sides, ROUNDS, REST_SECONDS if threads > 1 else 0)
+    found = {name: quartiles(seconds) for name, seconds in times.items()}
+    return {
+        "error": error,
+        "ours": found["ours"],
+        "overhead": found["overhead"],
+        "peers": {way: found[way] for way in peers},
+    }
+
+
+def _our_side(library, arguments: list) -> Side:
+    """TVM's evaluator calls once before it starts its clock."""
+    return lambda number: library.time_evaluator("main", tvm.cpu(), number=number, repeat=1)(*arguments).results[0]
+
+
+def _peer_side(session: BoundSession) -> Side:
+    def timed(number: int) -> float:
+        session.run()
+        start = time.perf_counter()
+        for _ in range(number):
+            session.run()
+        return (time.perf_counter() - start) / number
+
+    return timed
+
+
+def in_turn(sides: dict[str, Side], rounds: int, rest: float) -> dict[str, list[float]]:
+    """Seconds of a call of each side in each round; the sides alternate, so that a slow moment slows all alike."""
+    numbers = {
+        name: math.ceil(BATCH_SECONDS / max(min(side(1) for _ in range(3)), 1e-7)) for name, side in sides.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            time.sleep(rest)
+            times[name].append(side(numbers[name]))
+    return times
+
+
+def quartiles(seconds: list[float]) -> list[float]:
+    """[median, first quartile, third quartile] in microseconds."""
+    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return [round(value * 1e6, 3) for value in (middle, low, high)]
+
+
+def _line(record: dict) -> str:
+    if "failed" in record:
+        return f"{record['name']:42s} {record['failed']}"
+    peers = "  ".join(f"{way} {times[0]:.1f}" for way, times in record["peers"].items())
+    return f"{record['name']:42s} ours {record['ours'][0]:9.1f} µs  {peers}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
