@@ -10,11 +10,13 @@ from tvm_ffi import StructuralKey
 from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules import vector_math  # noqa: F401  registers how exp, tanh, sigmoid and erf are computed
 from ago_core.schedules.apply import apply_tile
+from ago_core.schedules.fuse import fuse_blocks
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import read_nest
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_reduction
 from ago_core.schedules.overlap import overlap_vectors
 from ago_core.schedules.rows import reduce_rows, row_axis
+from ago_core.schedules.stages import Group, group_stages, read_stages
 from ago_core.schedules.tile import choose_tile, vector_axis
 
 SERIAL_ITERATIONS = 1 << 13
@@ -43,9 +45,22 @@ def schedule_function(function: tirx.PrimFunc, machine: Machine) -> tirx.PrimFun
     sch = Schedule(tvm.IRModule({"main": function}))
     inline_blocks(sch)
     sch = overlap_vectors(sch, machine)
+    for group in group_stages(read_stages(sch), machine):
+        if group.task is not None:
+            sch = _fuse(sch, group, machine) or sch
     for name in [sch.get(block).name_hint for block in blocks_of(sch)]:
         sch = _schedule_block(sch, name, machine)
     return sch.mod["main"]
+
+
+def _fuse(sch: Schedule, group: Group, machine: Machine) -> Schedule | None:
+    """A copy of the schedule with the group in one nest; None where TVM cannot prove that it may be."""
+    fork = sch.copy()
+    try:
+        fuse_blocks(fork, group.blocks, group.task, machine)
+    except tvm.s_tir.ScheduleError:
+        return None
+    return fork
 
 
 def _schedule_block(sch: Schedule, name: str, machine: Machine) -> Schedule:

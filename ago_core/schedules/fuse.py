@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 
 from tvm import tirx
 from tvm.s_tir import Schedule
+from tvm_ffi import structural_walk
 
 from ago_core.schedules.apply import Placed, epilogue_of, place_under, set_initialisation_apart, tile_axes
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, read_nest
-from ago_core.schedules.normalise import blocks_of, is_reduction
+from ago_core.schedules.normalise import is_reduction
 from ago_core.schedules.tile import choose_tile, widest_lanes
 
 
@@ -66,7 +67,7 @@ def _place_last(sch: Schedule, block, epilogue, task: Task, machine: Machine) ->
     for axis, extent in task.cuts:
         cut, loops[axis] = sch.split(loops[axis], [None, extent])
         outside.append(cut)
-    nest = _within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
+    nest = within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
     return place_under(sch, block, epilogue, loops, outside, choose_tile(nest, machine))
 
 
@@ -82,11 +83,19 @@ def _place_producer(sch: Schedule, block, inside, machine: Machine) -> list[Plac
         epilogue = sch.cache_write(block, 0, "local")
         sch.compute_at(epilogue, inside, preserve_unit_loops=True)
     loops = sch.get_loops(epilogue)[-len(tile_axes(sch, block)) :]
-    nest = _within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
-    return [place_under(sch, block, epilogue, loops, [], choose_tile(nest, machine))]
+    nest = within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
+    return [place_under(sch, block, epilogue, loops, [], choose_tile(nest, machine, _guarded(sch, loops)))]
 
 
-def _within(nest: Nest, extents: list[int]) -> Nest:
+def _guarded(sch: Schedule, loops: list) -> frozenset[int]:
+    """Positions of the loops that the condition on the block inside them depends on: rows of a halo past the edge."""
+    used: list[tirx.Var] = []
+    structural_walk(sch.get(loops[-1]).body.predicate, (tirx.Var, used.append))
+    variables = [sch.get(loop).loop_var for loop in loops]
+    return frozenset(k for k, variable in enumerate(variables) if any(variable.same_as(other) for other in used))
+
+
+def within(nest: Nest, extents: list[int]) -> Nest:
     """The nest with its spatial axes cut to a box."""
     axes = list(nest.axes)
     for axis, extent in zip(nest.spatial, extents):
@@ -100,9 +109,3 @@ def _vectorise(sch: Schedule, block, machine: Machine) -> None:
     if lanes > 1:
         sch.vectorize(sch.split(inner, [None, lanes])[1])
 
-
-def fusable(sch: Schedule) -> list[str]:
-    """Names of the blocks at the root that still stand alone."""
-    blocks = [(block, sch.get_loops(block)) for block in blocks_of(sch)]
-    serial = tirx.ForKind.SERIAL
-    return [sch.get(block).name_hint for block, loops in blocks if all(sch.get(loop).kind == serial for loop in loops)]

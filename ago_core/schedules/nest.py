@@ -126,3 +126,53 @@ def calls_of(part: tirx.Stmt | tvm.ir.Expr) -> list[tvm.ir.Call]:
     calls: list[tvm.ir.Call] = []
     structural_walk(part, (tvm.ir.Call, calls.append))
     return calls
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a block reads one axis of a buffer.
+
+    Attributes:
+        extent: of the buffer's axis.
+        walked_by: which of the block's spatial axes, counted among these, moves along it; None if none does.
+        outputs: extent of that axis, 1 if none.
+        stride: elements it moves for one step.
+        size: elements read for one output.
+    """
+
+    extent: int
+    walked_by: int | None
+    outputs: int
+    stride: int
+    size: int
+
+    def needed(self, outputs: int) -> int:
+        """Elements that so many neighbouring outputs read, of those that exist."""
+        return min(self.extent, (outputs - 1) * self.stride + self.size)
+
+
+def read_windows(block: s_tir.SBlock, buffer) -> tuple[Window, ...] | None:
+    """How a block reads each axis of a buffer; None where it does not, or not by linear indices."""
+    load = next((load for load in loads_of(block.body.value) if load.source.same_as(buffer)), None)
+    if load is None:
+        return None
+    spatial = [axis for axis in block.iter_vars if axis.iter_type != REDUCTION_AXIS]
+    windows = [_window(block, spatial, index, int(extent)) for index, extent in zip(load.indices, buffer.shape)]
+    return None if None in windows else tuple(windows)
+
+
+def _window(block: s_tir.SBlock, spatial: list, index, extent: int) -> Window | None:
+    size, walkers = 1, []
+    for axis in block.iter_vars:
+        stride = 0 if int(axis.dom.extent) == 1 else _stride(index, axis.var)
+        if stride is None or stride < 0:
+            return None
+        if stride and axis.iter_type == REDUCTION_AXIS:
+            size += stride * (int(axis.dom.extent) - 1)
+        elif stride:
+            position = next(k for k, other in enumerate(spatial) if other.same_as(axis))
+            walkers.append((position, int(axis.dom.extent), stride))
+    if len(walkers) > 1:
+        return None
+    walked_by, outputs, stride = walkers[0] if walkers else (None, 1, 0)
+    return Window(extent, walked_by, outputs, stride, size)

@@ -6,8 +6,9 @@ and a chain of additions takes four cycles a link, so
 
     cycles(step) = max(fma / 2, loads / 2, 4)
 
-The tile chosen has the fewest cycles for each multiply-add among those that fit the registers and divide the extents
-(vectors of whole native width: one that does not divide is halved), times what an uneven split over the cores costs.
+To it come the cycles that start a tile and those that end each sum (its epilogue and its store). The tile chosen has
+the fewest cycles for each multiply-add among those that fit the registers and divide the extents (vectors of whole
+native width: one that does not divide is halved), times what an uneven split over the cores costs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ SPARE = 2
 
 MAX_WINDOW = 32
 """Reductions of at most this many steps are unrolled whole."""
+
+TILE_START, SUM_END = 30.0, 1.5
+"""Cycles, estimated from pointwise convolutions of 16 to 960 input channels."""
 
 MAX_GUARDED = 512
 """Unrolled multiply-adds under conditions: each is a branch, and compilers take minutes over thousands of them."""
@@ -66,13 +70,13 @@ class Tile:
         return count
 
 
-def choose_tile(nest: Nest, machine: Machine) -> Tile:
-    """The tile with the fewest estimated cycles."""
+def choose_tile(nest: Nest, machine: Machine, guarded: frozenset[int] = frozenset()) -> Tile:
+    """The tile with the fewest estimated cycles; not across `guarded` axes, whose steps stand under a condition."""
     unrolled = window_steps(nest) <= MAX_WINDOW
     vector = vector_axis(nest)
     if vector is None:
         return Tile(None, 1, 1, (), (), unrolled)
-    columns = column_axes(nest, vector)
+    columns = tuple(axis for axis in column_axes(nest, vector) if axis not in guarded)
     lanes = widest_lanes(nest.axes[vector].extent, machine)
     tiles = (
         Tile(vector, lanes, vectors, tuple(zip(columns, extents)), (), unrolled)
@@ -97,11 +101,16 @@ def column_axes(nest: Nest, vector: int) -> tuple[int, ...]:
 
 def cost(nest: Nest, tile: Tile, machine: Machine) -> tuple[float, float]:
     """Cycles for each multiply-add on one lane, times the imbalance between cores; then loads for each."""
-    sums = tile.accumulators
-    cycles = max(sums / ISSUE, loads(nest, tile) / ISSUE, LATENCY)
     tasks = _tasks(nest, tile)
     imbalance = -(-tasks // machine.cores) * machine.cores / tasks
-    return cycles / (sums * tile.lanes) * imbalance, loads(nest, tile) / sums
+    return cycles_each(nest, tile) * imbalance, loads(nest, tile) / tile.accumulators
+
+
+def cycles_each(nest: Nest, tile: Tile) -> float:
+    """Cycles for each multiply-add on one lane, what a tile costs before and after its reduction included."""
+    sums, steps = tile.accumulators, window_steps(nest)
+    cycles = steps * max(sums / ISSUE, loads(nest, tile) / ISSUE, LATENCY)
+    return (cycles + TILE_START + SUM_END * sums) / (sums * tile.lanes * steps)
 
 
 def loads(nest: Nest, tile: Tile) -> int:

@@ -1,0 +1,180 @@
+"""Which blocks of a function to put into one nest: the analytic choice, with no trial.
+
+The blocks of a function fall into *stages*: a reduction, its epilogue, and what only prepares its input (padding).
+Going back from the last stage, a stage joins the nest of the one that reads it if the estimated time falls:
+
+    time(nest) = Σ over its stages of cycles(tile) · recompute, shared among the cores,
+               + bytes that pass through memory / BYTES_A_CYCLE
+
+Joined, the intermediate's bytes are saved, twice (written and read); a window cut by the task's rows makes the
+producer compute its halo again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from ago_core.schedules.apply import epilogue_of
+from ago_core.schedules.fuse import Task, within
+from ago_core.schedules.machine import FLOAT_BYTES, Machine
+from ago_core.schedules.nest import Nest, Window, read_nest, read_windows
+from ago_core.schedules.normalise import blocks_of, is_reduction
+from ago_core.schedules.tile import choose_tile, cycles_each, divisors, vector_axis
+
+BYTES_A_CYCLE = 12
+"""What a core writes and reads back of an intermediate: 50 GB/s at 3.8 GHz, measured in the second cache and beyond."""
+
+MAX_CHANNELS = 4
+"""Vectors of channels in a task of a depthwise convolution."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A reduction and what goes with it.
+
+    Attributes:
+        blocks: names in order.
+        nest: of the reduction.
+        windows: how it reads the stage before, by axis of that stage's result; None if it reads none such.
+        bytes: of its result.
+        readers: names of the blocks that read its result.
+    """
+
+    blocks: tuple[str, ...]
+    nest: Nest
+    windows: tuple[Window, ...] | None
+    bytes: int
+    readers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Stages for one nest, and its task; no task for a single stage."""
+
+    stages: tuple[Stage, ...]
+    task: Task | None
+
+    @property
+    def blocks(self) -> list[str]:
+        return [name for stage in self.stages for name in stage.blocks]
+
+
+def group_stages(stages: list[Stage], machine: Machine) -> list[Group]:
+    """Stages in groups, from the last to the first."""
+    groups: list[Group] = []
+    for stage in reversed(stages):
+        joined = _join(stage, groups[-1], machine) if groups else None
+        if joined:
+            groups[-1] = joined
+        else:
+            groups.append(Group((stage,), None))
+    return groups[::-1]
+
+
+def read_stages(sch: Schedule) -> list[Stage]:
+    """The function's stages in order; empty where a block belongs to none."""
+    names = [sch.get(block).name_hint for block in blocks_of(sch)]
+    stages: list[Stage] = []
+    waiting: list[str] = []
+    taken: set[str] = set()
+    previous = None
+    for name in names:
+        if name in taken:
+            continue
+        block = sch.get_sblock(name)
+        if not is_reduction(sch.get(block)):
+            waiting.append(name)
+            continue
+        epilogue = epilogue_of(sch, block)
+        last = epilogue if epilogue is not None else block
+        blocks = (*waiting, name) if epilogue is None else (*waiting, name, sch.get(epilogue).name_hint)
+        stages.append(_stage(sch, blocks, block, last, previous))
+        previous, waiting = sch.get(last).body.buffer, []
+        taken.update(blocks)
+    return [] if waiting else stages
+
+
+def _stage(sch: Schedule, blocks: tuple[str, ...], block, last, previous) -> Stage:
+    result = sch.get(last).body.buffer
+    size = FLOAT_BYTES * math.prod(int(extent) for extent in result.shape)
+    readers = frozenset(sch.get(reader).name_hint for reader in sch.get_consumers(last))
+    source = _padded(sch, blocks, previous)
+    windows = None if source is None else read_windows(sch.get(block), source)
+    return Stage(blocks, read_nest(sch.get(block)), windows, size, readers)
+
+
+def _padded(sch: Schedule, blocks: tuple[str, ...], previous):
+    """What the stage reads of the stage before: its result, or the padded copy of it."""
+    if previous is None:
+        return None
+    for name in blocks:
+        stmt = sch.get(sch.get_sblock(name))
+        if not is_reduction(stmt) and isinstance(stmt.body, tirx.BufferStore) and name == blocks[0] and len(blocks) > 2:
+            return stmt.body.buffer
+    return previous
+
+
+def _join(stage: Stage, group: Group, machine: Machine) -> Group | None:
+    """The group with a stage before it, where that is estimated to be faster."""
+    inside = {name for each in group.stages for name in each.blocks}
+    windows = group.stages[0].windows
+    if windows is None or len(windows) != len(stage.nest.spatial) or not stage.readers or not stage.readers <= inside:
+        return None
+    apart = _time((stage,), None, machine) + _time(group.stages, group.task, machine)
+    apart += 2 * stage.bytes / BYTES_A_CYCLE / machine.cores
+    candidates = [
+        (_time((stage, *group.stages), task, machine), k, Group((stage, *group.stages), task))
+        for k, task in enumerate(_tasks(group.stages[-1], machine))
+    ]
+    time, _, joined = min(candidates, default=(math.inf, 0, None))
+    return joined if time < apart else None
+
+
+def _tasks(stage: Stage, machine: Machine) -> list[Task]:
+    """Boxes worth trying: rows of all channels, or for depthwise reading a few vectors of channels and rows."""
+    nest = stage.nest
+    vector = vector_axis(nest)
+    rows = nest.spatial[:-1]
+    if vector is None or not rows or stage.windows is None:
+        return []
+    row = rows[min(1, len(rows) - 1)]
+    first = () if row == rows[0] else ((rows[0], 1),)
+    heights = divisors(nest.axes[row].extent, nest.axes[row].extent)
+    if stage.windows[-1].outputs > 1:  # the channels of its input are its own: they can be cut
+        widths = [w for w in divisors(nest.axes[vector].extent, MAX_CHANNELS * machine.lanes) if w % machine.lanes == 0]
+        return [Task((*first, (vector, width), (row, height))) for width in widths for height in heights]
+    return [Task((*first, (row, height))) for height in heights]
+
+
+def _time(stages: tuple[Stage, ...], task: Task | None, machine: Machine) -> float:
+    """Cycles from start to end."""
+    if task is None:
+        return sum(_cycles(stage.nest, machine) for stage in stages) / machine.cores
+    last = stages[-1]
+    boxes = dict(task.cuts)
+    tasks = math.prod(last.nest.axes[axis].extent // extent for axis, extent in task.cuts)
+    need = [boxes.get(axis, last.nest.axes[axis].extent) for axis in last.nest.spatial]
+    total, footprint = _cycles(within(last.nest, need), machine) * tasks, 0
+    for consumer, producer in zip(reversed(stages), reversed(stages[:-1])):
+        need = [window.needed(extent) for window, extent in zip(consumer.windows, _outputs(consumer, need))]
+        total += _cycles(within(producer.nest, need), machine) * tasks
+        footprint += FLOAT_BYTES * math.prod(need)
+        if footprint > machine.l2_bytes:
+            total += 2 * producer.bytes / BYTES_A_CYCLE
+    return total * (-(-tasks // machine.cores)) / tasks
+
+
+def _outputs(consumer: Stage, need: list[int]) -> list[int]:
+    """For each axis of the input the outputs of the axis of the box that walks it."""
+    return [need[window.walked_by] if window.walked_by is not None else 1 for window in consumer.windows]
+
+
+def _cycles(nest: Nest, machine: Machine) -> float:
+    tile = choose_tile(nest, machine)
+    if tile.vector is None:
+        return float(nest.iterations)
+    return cycles_each(nest, tile) * nest.iterations
