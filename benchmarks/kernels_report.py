@@ -85,9 +85,9 @@ def table(run: dict) -> str:
 def _kinds_table(kinds: dict[str, list[Comparison]], compared: list[Comparison]) -> str:
     heads = (
         *("kind", "shapes", "too short", "ours / ONNX Runtime", "the same, reorders counted"),
-        *("share of roofline", "ms in all networks", "worst ratio (quartiles)", "worst shape"),
+        *("share of roofline", "ms in all networks", "ONNX Runtime's", "worst ratio (quartiles)", "worst shape"),
     )
-    lines = ["| " + " | ".join(heads) + " |", "|---" + "|--:" * 6 + "|---|---|"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" + "|--:" * 7 + "|---|---|"]
     by_time = sorted(kinds.items(), key=lambda item: -_milliseconds(item[1]))
     for kind, group in [*by_time, ("all", compared)]:
         resolved = [comparison for comparison in group if comparison.resolved]
@@ -100,6 +100,7 @@ def _kinds_table(kinds: dict[str, list[Comparison]], compared: list[Comparison])
             _mean([comparison.ours / comparison.one_node for comparison in resolved]),
             f"{statistics.median(comparison.share for comparison in group):.0%}" if group else "–",
             f"{_milliseconds(group):.2f}",
+            f"{sum(comparison.calls * comparison.peer for comparison in group) / 1e3:.2f}",
             worst.spread if worst else "–",
             f"{worst.record['name']}, {worst.record['shape']}" if worst else "–",
         )
@@ -137,7 +138,8 @@ def _notes(run: dict, roofline: Roofline, compared: list[Comparison]) -> str:
             f"Peak {roofline.peak / 1e9:.0f} GFLOP/s; copy, GB/s: {curve}.",
             f"Ratios are geometric means, below 1 where ours is faster; a call's overhead, {overhead:.1f} µs, is "
             "taken off ONNX Runtime's time.",
-            "Its fastest way counts, blocked images that need no reorder included; the next column counts reorders.",
+            "Milliseconds are sums over all calls of the six networks, each operator by itself: nothing is fused.",
+            "ONNX Runtime's fastest way counts, on images blocked beforehand too; the next column counts its reorders.",
             f"Too short: less than {RESOLVED} of the overhead is left. Shares of the roofline are medians; above 100 % "
             "where more is read than written, since the bandwidth is a copy's.",
         )

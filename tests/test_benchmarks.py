@@ -12,7 +12,7 @@ from ago_core.graph.opgraph import Operator, Pattern, Tensor
 from benchmarks import kernels, roofline
 from benchmarks.kernels_report import compare, table
 from benchmarks.onnx_operators import Argument, OnnxOperator, onnx_operator, sessions
-from benchmarks.operators import traffic
+from benchmarks.operators import Kernel, traffic
 from benchmarks.roofline import Roofline
 
 KIB = 1024
@@ -134,6 +134,24 @@ def test_of_a_table_only_the_rows_looked_up_are_moved():
     indices = Argument(np.zeros((1, 4), np.int64), False)
     op = operator("take", [indices, values(1000, 8, constant=True)], (1, 4, 8))
     assert traffic(op) == 2 * 4 * 8 * 4 + 4 * 8
+
+
+def test_wrong_code_is_not_timed():
+    """Code of a ReLU under the name of a sigmoid; under its own name it has times."""
+    from tvm import te, tirx
+
+    data = te.placeholder((8, 512), name="data")
+    result = te.compute(data.shape, lambda i, j: tirx.max(data[i, j], tirx.FloatImm("float32", 0)))
+    function = te.create_prim_func([data, result]).with_attr("global_symbol", "main")
+    arguments = [values(8, 512)]
+
+    def measured(kind: str) -> dict:
+        op = operator(kind, arguments, (8, 512))
+        kernel = Kernel("net", op, function, tuple(arguments), onnx_operator(op, arguments, [], {}))
+        return kernels.measure_kernel(kernel, function, 1)
+
+    assert measured("sigmoid").keys() == {"failed"}
+    assert measured("relu").keys() == {"error", "ours", "overhead", "peers"}
 
 
 def test_sides_are_timed_in_turn_for_as_long():
