@@ -74,7 +74,7 @@ def _measure(family: str, size: int, rule: str) -> dict:
 
 
 def _rules() -> list[dict]:
-    """The partitions of both rules for each network, with the paper's plain savings and with those of reuse analysis."""
+    """The partitions of both rules for each network, with the plain savings and with those of reuse analysis."""
     graphs = {path.stem: load_model(str(path)).graph for path in LIGHT_MODELS}
     graphs |= {sample: load_model(sample).graph for sample in SAMPLES}
     return [_compare_rules(name, graph, aware) for name, graph in graphs.items() for aware in (True, False)]

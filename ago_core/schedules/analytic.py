@@ -13,11 +13,14 @@ from ago_core.schedules.apply import apply_tile
 from ago_core.schedules.fuse import fuse_blocks
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import read_nest
-from ago_core.schedules.normalise import blocks_of, inline_blocks, is_reduction
+from ago_core.schedules.normalise import blocks_of, inline_blocks, is_plain_reduction, is_reduction
 from ago_core.schedules.overlap import overlap_vectors
 from ago_core.schedules.rows import reduce_rows, row_axis
 from ago_core.schedules.stages import Group, group_stages, read_stages
 from ago_core.schedules.tile import choose_tile, vector_axis
+
+REFUSALS = (tvm.s_tir.ScheduleError, tvm.error.InternalError, ValueError)
+"""What TVM raises where it cannot prove a move right: for some it has an error of its own, in others a check fails."""
 
 SERIAL_ITERATIONS = 1 << 13
 """A nest of fewer iterations ends sooner than a second core would start on it."""
@@ -58,7 +61,7 @@ def _fuse(sch: Schedule, group: Group, machine: Machine) -> Schedule | None:
     fork = sch.copy()
     try:
         fuse_blocks(fork, group.blocks, group.task, machine)
-    except tvm.s_tir.ScheduleError:
+    except REFUSALS:
         return None
     return fork
 
@@ -67,7 +70,10 @@ def _schedule_block(sch: Schedule, name: str, machine: Machine) -> Schedule:
     block = sch.get_sblock(name)
     if any(sch.get(loop).kind != tirx.ForKind.SERIAL for loop in sch.get_loops(block)):
         return sch  # it is the epilogue of a nest
-    moves = (_tile, _parallelise) if is_reduction(sch.get(block)) else (_vectorise, _parallelise)
+    if is_reduction(sch.get(block)):
+        moves = (_tile, _parallelise) if is_plain_reduction(sch.get(block)) else (_parallelise,)
+    else:
+        moves = (_vectorise, _parallelise)
     return next((done for done in (_attempt(sch, name, move, machine) for move in moves) if done is not None), sch)
 
 
@@ -76,7 +82,7 @@ def _attempt(sch: Schedule, name: str, move, machine: Machine) -> Schedule | Non
     fork = sch.copy()
     try:
         move(fork, fork.get_sblock(name), machine)
-    except tvm.s_tir.ScheduleError:
+    except REFUSALS:
         return None
     return fork
 

@@ -36,6 +36,11 @@ def is_reduction(block: s_tir.SBlock) -> bool:
     return any(axis.iter_type == REDUCTION_AXIS for axis in block.iter_vars)
 
 
+def is_plain_reduction(block: s_tir.SBlock) -> bool:
+    """Whether it reduces to one value; argmax reduces to a pair, in two stores."""
+    return is_reduction(block) and isinstance(block.body, tirx.BufferStore)
+
+
 def inline_blocks(sch: Schedule) -> None:
     """From the last producer to the first, so that chains collapse."""
     for block in reversed(blocks_of(sch)):
@@ -68,6 +73,8 @@ def _may_inline(sch: Schedule, block) -> bool:
 
 def _keeps_vectors(sch: Schedule, mover, reader) -> bool:
     """Whether a reduction that has this move inlined is still tiled well: tried on a copy."""
+    if not is_plain_reduction(sch.get(reader)):
+        return True
     before = read_nest(sch.get(reader))
     fork = sch.copy()
     try:

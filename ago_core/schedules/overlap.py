@@ -20,7 +20,7 @@ from tvm_ffi import structural_map
 from ago_core.schedules.apply import epilogue_of
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import loads_of, read_nest
-from ago_core.schedules.normalise import blocks_of, is_reduction
+from ago_core.schedules.normalise import blocks_of, is_plain_reduction
 from ago_core.schedules.tile import vector_axis
 
 
@@ -28,11 +28,12 @@ def overlap_vectors(sch: Schedule, machine: Machine) -> Schedule:
     """A schedule of the function with every reduction's odd vector axis cut into overlapping vectors."""
     for name in [sch.get(block).name_hint for block in blocks_of(sch)]:
         block = sch.get_sblock(name)
-        if not is_reduction(sch.get(block)):
+        if not is_plain_reduction(sch.get(block)):
             continue
         nest = read_nest(sch.get(block))
         axis = vector_axis(nest)
-        lanes = best_lanes(nest.axes[axis].extent, machine.lanes) if axis is not None else 1
+        innermost = axis is not None and axis == nest.spatial[-1] and len(nest.spatial) == axis + 1
+        lanes = best_lanes(nest.axes[axis].extent, machine.lanes) if innermost else 1
         if lanes > 1 and nest.axes[axis].extent % lanes:
             epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "global")
             sch = _overlapped(sch, sch.get(block), sch.get(epilogue), axis, lanes)

@@ -14,8 +14,8 @@ from ago_core.schedules.tile import widest_lanes
 
 
 def row_axis(nest: Nest) -> int | None:
-    """The innermost reduction if every load walks it with stride 1 or not at all."""
-    last = nest.reductions[-1] if nest.reductions else None
+    """The innermost reduction of more than one step, if every load walks it with stride 1 or not at all."""
+    last = next((k for k in reversed(nest.reductions) if nest.axes[k].extent > 1), None)
     if last is None or set(nest.axes[last].reads) - {0, 1} or 1 not in nest.axes[last].reads:
         return None
     return last
@@ -25,9 +25,11 @@ def reduce_rows(sch: Schedule, block, nest: Nest, machine: Machine, parallel: bo
     """Splits the row into vectors and sums their lanes at the end; short or odd rows stay scalar."""
     loops = sch.get_loops(block)[-len(nest.axes) :]
     spatial = [loops[k] for k in nest.spatial]
+    row = loops[row_axis(nest)]
+    sch.reorder(*(loop for loop in loops if loop is not row), row)
     lanes = widest_lanes(nest.axes[row_axis(nest)].extent, machine)
     if lanes > 1:
-        _, lane = sch.split(loops[row_axis(nest)], [None, lanes])
+        _, lane = sch.split(row, [None, lanes])
         partial = sch.rfactor(lane, factor_axis=len(spatial))
         *loops, lane = sch.get_loops(partial)[-len(nest.axes) - 1 :]
         spatial = loops[: len(spatial)]

@@ -22,7 +22,7 @@ from ago_core.schedules.apply import epilogue_of
 from ago_core.schedules.fuse import Task, within
 from ago_core.schedules.machine import FLOAT_BYTES, Machine
 from ago_core.schedules.nest import Nest, Window, read_nest, read_windows
-from ago_core.schedules.normalise import blocks_of, is_reduction
+from ago_core.schedules.normalise import blocks_of, is_plain_reduction, is_reduction
 from ago_core.schedules.tile import choose_tile, cycles_each, divisors, vector_axis
 
 BYTES_A_CYCLE = 12
@@ -86,7 +86,7 @@ def read_stages(sch: Schedule) -> list[Stage]:
         if name in taken:
             continue
         block = sch.get_sblock(name)
-        if not is_reduction(sch.get(block)):
+        if not is_plain_reduction(sch.get(block)):
             waiting.append(name)
             continue
         epilogue = epilogue_of(sch, block)
