@@ -1,0 +1,169 @@
+"""Scheduled code against the same code unscheduled: every kind of loop nest, odd sizes, every processor."""
+
+import time
+
+import numpy as np
+import pytest
+import tvm
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+from tvm import relax
+
+from ago_core.schedules import analytic
+from ago_core.schedules.analytic import schedule_function, schedule_module
+from tests.schedule_cases import (
+    ALL_MACHINES,
+    AVX2,
+    AVX512,
+    KINDS,
+    MACHINES,
+    NEON,
+    SSE,
+    check,
+    fused,
+    op,
+    relu,
+    scalar_reductions,
+)
+
+FEW = settings(max_examples=1, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+SIZE = st.sampled_from([1, 2, 3, 5, 7, 8, 12])
+CHANNELS = st.sampled_from([1, 2, 3, 4, 7, 8, 13, 16, 17, 24, 58, 116])
+TWO_MACHINES = st.lists(st.sampled_from(ALL_MACHINES), min_size=2, max_size=2, unique=True)
+NAMES = ["AVX-512", "AVX2", "SSE", "NEON"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _parallel_at_any_size():
+    """Nests of 64 iterations on several cores already, so that small ones show what large ones do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analytic, "SERIAL_ITERATIONS", 64)
+        yield
+
+
+def broken(reasons: dict[str, str]) -> list:
+    """All kinds of nests, those known to fail marked so."""
+    return [
+        pytest.param(kind, marks=pytest.mark.xfail(reason=reasons[kind], strict=True)) if kind in reasons else kind
+        for kind in KINDS
+    ]
+
+
+@pytest.mark.parametrize("kind", broken({"downsampled shortcut": "both convolutions are tiled under one epilogue"}))
+@FEW
+@given(SIZE, SIZE, CHANNELS, CHANNELS, TWO_MACHINES)
+@example(7, 5, 24, 58, [AVX512, NEON])
+@example(4, 6, 8, 16, [AVX2, SSE])
+def test_results(kind, h, w, c, k, machines):
+    check(KINDS[kind](h, w, c, k), machines)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (1, 1, 116, 17), (11, 1, 3, 1), (1, 13, 1, 1), (2, 12, 1, 1)], ids=str)
+@pytest.mark.parametrize("kind", ["pointwise", "depthwise 3x3", "product", "max pool"])
+def test_extents_of_1(kind, sizes):
+    """With one channel, the width may go into vectors."""
+    check(KINDS[kind](*sizes), [AVX512, NEON])
+
+
+SCALAR = {
+    "argmax": "it reduces to a pair",
+    "grouped": "the input channel is no linear function of the output channel",
+    "max pool, channels first": "neither rows nor columns are walked with stride 1",
+}
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=NAMES)
+@pytest.mark.parametrize("kind", broken(SCALAR))
+def test_every_reduction_is_in_vectors(kind, machine):
+    """A schedule that TVM refuses leaves correct but slow code: this is where it shows."""
+    assert not scalar_reductions(schedule_function(KINDS[kind](8, 8, 32, 64), machine))
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=NAMES)
+@pytest.mark.parametrize("channels", [5, 7, 13, 17, 24, 58, 116])
+def test_odd_channels_are_in_vectors(channels, machine):
+    for kind in ("pointwise", "3x3, stride 2", "depthwise 3x3", "product", "max pool", "mean of an image"):
+        assert not scalar_reductions(schedule_function(KINDS[kind](8, 8, channels, channels), machine)), kind
+
+
+@pytest.mark.parametrize("kind", ["pointwise", "depthwise 5x5", "product", "softmax", "max pool"])
+def test_large_nests_use_the_cores_and_small_ones_do_not(kind, monkeypatch):
+    monkeypatch.setattr(analytic, "SERIAL_ITERATIONS", 1000)
+    assert "T.parallel" in schedule_function(KINDS[kind](16, 16, 32, 64), AVX2).script()
+    assert "T.parallel" not in schedule_function(KINDS[kind](1, 1, 4, 8), AVX2).script()
+
+
+@settings(FEW, max_examples=6)
+@given(st.lists(st.sampled_from([1, 2, 3, 5, 16]), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_reshapes_and_transposes(shape, random):
+    axes = random.sample(range(len(shape)), len(shape))
+
+    def build(_, x):
+        y = op.permute_dims(op.multiply(x, x), axes)
+        return op.exp(op.reshape(y, (int(np.prod(shape)),)))
+
+    check(fused(build, tuple(shape)), [AVX512, NEON])
+
+
+def test_scalars():
+    check(fused(lambda _, x: op.exp(op.negative(x)), ()))
+
+
+def chain(step, length):
+    def build(builder, x):
+        for _ in range(length):
+            x = builder.emit(step(x))
+        return x
+
+    return build
+
+
+CHAINS = {
+    "x/2 + tanh x": lambda x: op.add(op.multiply(x, relax.const(0.5, "float32")), op.tanh(x)),
+    "halves of a concatenation": lambda x: op.strided_slice(op.concat([x, x], 0), [0], [2], [5]),
+    "exp(-x)": lambda x: op.exp(op.negative(x)),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains_with_two_readers_do_not_double_work(name):
+    function = fused(chain(CHAINS[name], 30), (3, 8))
+    start = time.process_time()
+    (scheduled,) = check(function, [AVX2])
+    assert time.process_time() - start < 30
+    assert len(scheduled.script()) < 80_000
+
+
+def test_a_chain_with_one_reader_becomes_one_nest():
+    for scheduled in check(fused(chain(lambda x: relu(op.negative(x)), 5), (4, 16))):
+        assert scheduled.script().count("T.sblock(") == 2  # the root and one
+
+
+def test_at_most_two_exponentials_in_one_expression():
+    scheduled = schedule_function(fused(chain(CHAINS["exp(-x)"], 6), (4, 16)), AVX2)
+    assert scheduled.script().count("T.sblock(") == 4
+
+
+@pytest.mark.parametrize("refused", [{"_tile", "_vectorise"}, {"_tile", "_vectorise", "_parallelise"}])
+def test_moves_that_are_refused_leave_correct_code(refused, monkeypatch):
+    """A move that fails half-way must leave no trace."""
+
+    def failing(sch, block, machine, **_):
+        sch.parallel(sch.get_loops(block)[0])
+        raise tvm.s_tir.ScheduleError("refused")
+
+    for name in refused:
+        monkeypatch.setattr(analytic, name, failing)
+    (scheduled,) = check(fused(lambda _, a, b: relu(op.matmul(a, b)), (5, 7), (7, 16)), [AVX2])
+    assert ("T.parallel" in scheduled.script()) == ("_parallelise" not in refused)
+    assert scalar_reductions(scheduled)
+
+
+def test_equal_functions_are_scheduled_once(monkeypatch):
+    function = fused(lambda _, x: op.exp(x), (3, 4))
+    seen = []
+    monkeypatch.setattr(analytic, "schedule_function", lambda f, machine: seen.append(f) or f)
+    module = tvm.IRModule({name: function.with_attr("global_symbol", name) for name in ("a", "b")})
+    result = schedule_module(module, AVX2)
+    assert len(seen) == 1
+    assert {str(result[name].attrs["global_symbol"]) for name in ("a", "b")} == {"a", "b"}
