@@ -203,7 +203,7 @@ def test_at_most_two_exponentials_in_one_expression():
 def test_moves_that_are_refused_leave_correct_code(refused, monkeypatch):
     """A move that fails half-way must leave no trace."""
 
-    def failing(sch, block, machine):
+    def failing(sch, block, machine, **_):
         sch.parallel(sch.get_loops(block)[0])
         raise tvm.s_tir.ScheduleError("refused")
 

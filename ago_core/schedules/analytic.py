@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import tvm
 from tvm import tirx
 from tvm.s_tir import Schedule
@@ -9,12 +12,14 @@ from tvm_ffi import StructuralKey
 
 from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules import vector_math  # noqa: F401  registers how exp, tanh, sigmoid and erf are computed
-from ago_core.schedules.apply import apply_tile
+from ago_core.schedules.apply import apply_tile, epilogue_of
 from ago_core.schedules.fuse import fuse_blocks
+from ago_core.schedules.knobs import Estimated, Knobs
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import read_nest
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_plain_reduction, is_reduction
 from ago_core.schedules.overlap import overlap_vectors
+from ago_core.schedules.pointwise import cut_rows, vectorise
 from ago_core.schedules.rows import reduce_rows, row_axis
 from ago_core.schedules.stages import Group, group_stages, read_stages
 from ago_core.schedules.tile import choose_tile, vector_axis
@@ -45,33 +50,57 @@ def _unnamed(function: tirx.PrimFunc) -> tirx.PrimFunc:
 
 def schedule_function(function: tirx.PrimFunc, machine: Machine) -> tirx.PrimFunc:
     """The function scheduled; its results stay the same but for rounding."""
+    sch = Schedule(prepare(function, machine))
+    return schedule_groups(sch, group_stages(read_stages(sch), machine), machine, Estimated()).mod["main"]
+
+
+def prepare(function: tirx.PrimFunc, machine: Machine) -> tvm.IRModule:
+    """The function, as `main`, with fewer blocks and whole vectors: what schedules and design spaces start from."""
     sch = Schedule(tvm.IRModule({"main": function}))
     inline_blocks(sch)
     sch = overlap_vectors(sch, machine)
-    for group in group_stages(read_stages(sch), machine):
+    return cut_rows(sch, _of_reductions(sch), machine).mod
+
+
+def _of_reductions(sch: Schedule) -> frozenset[str]:
+    """Blocks that belong into the nest of a reduction: its epilogue, and all where several stages may be fused."""
+    stages = read_stages(sch)
+    kept = [name for stage in stages for name in stage.blocks] if len(stages) > 1 else []
+    reductions = [block for block in blocks_of(sch) if is_plain_reduction(sch.get(block))]
+    epilogues = [epilogue for epilogue in (epilogue_of(sch, block) for block in reductions) if epilogue is not None]
+    return frozenset([*kept, *(sch.get(epilogue).name_hint for epilogue in epilogues)])
+
+
+def schedule_groups(sch: Schedule, groups: list[Group], machine: Machine, knobs: Knobs) -> Schedule:
+    """The prepared function with each group of several stages in one nest, and every other block in its own.
+
+    Returns:
+        A copy of the schedule; where TVM cannot prove a group right its blocks stay in nests of their own.
+    """
+    for group in groups:
         if group.task is not None:
-            sch = _fuse(sch, group, machine) or sch
+            sch = _fuse(sch, group, machine, knobs) or sch
     for name in [sch.get(block).name_hint for block in blocks_of(sch)]:
-        sch = _schedule_block(sch, name, machine)
-    return sch.mod["main"]
+        sch = _schedule_block(sch, name, machine, knobs)
+    return sch
 
 
-def _fuse(sch: Schedule, group: Group, machine: Machine) -> Schedule | None:
+def _fuse(sch: Schedule, group: Group, machine: Machine, knobs: Knobs) -> Schedule | None:
     """A copy of the schedule with the group in one nest; None where TVM cannot prove that it may be."""
     fork = sch.copy()
     try:
-        fuse_blocks(fork, group.blocks, group.task, machine)
+        fuse_blocks(fork, group.blocks, group.task, machine, knobs)
     except REFUSALS:
         return None
     return fork
 
 
-def _schedule_block(sch: Schedule, name: str, machine: Machine) -> Schedule:
+def _schedule_block(sch: Schedule, name: str, machine: Machine, knobs: Knobs) -> Schedule:
     block = sch.get_sblock(name)
     if any(sch.get(loop).kind != tirx.ForKind.SERIAL for loop in sch.get_loops(block)):
         return sch  # it is the epilogue of a nest
     if is_reduction(sch.get(block)):
-        moves = (_tile, _parallelise) if is_plain_reduction(sch.get(block)) else (_parallelise,)
+        moves = (partial(_tile, knobs=knobs), _parallelise) if is_plain_reduction(sch.get(block)) else (_parallelise,)
     else:
         moves = (_vectorise, _parallelise)
     return next((done for done in (_attempt(sch, name, move, machine) for move in moves) if done is not None), sch)
@@ -87,31 +116,18 @@ def _attempt(sch: Schedule, name: str, move, machine: Machine) -> Schedule | Non
     return fork
 
 
-def _tile(sch: Schedule, block, machine: Machine) -> None:
+def _tile(sch: Schedule, block, machine: Machine, knobs: Knobs) -> None:
     nest = read_nest(sch.get(block))
     parallel = nest.iterations > SERIAL_ITERATIONS
     if vector_axis(nest) is None and row_axis(nest) is not None:
         reduce_rows(sch, block, nest, machine, parallel)
     elif nest.spatial:
-        apply_tile(sch, block, choose_tile(nest, machine), parallel)
+        apply_tile(sch, block, choose_tile(nest, machine), parallel, knobs)
 
 
 def _vectorise(sch: Schedule, block, machine: Machine) -> None:
-    """Pointwise: outer loops fused and in parallel, the innermost in vectors."""
-    loops = sch.get_loops(block)
-    if not loops:
-        return
-    inner, iterations = loops[-1], 1
-    for loop in loops:
-        iterations *= int(sch.get(loop).extent)
-    lanes = next((w for w in (machine.lanes, machine.lanes // 2, 4) if int(sch.get(inner).extent) % w == 0), 1)
-    if lanes > 1:
-        inner, vector = sch.split(inner, [None, lanes])
-        sch.vectorize(vector)
-        loops = [*loops[:-1], inner]
-    outer = sch.fuse(*loops)
-    if iterations > SERIAL_ITERATIONS:
-        sch.parallel(outer)
+    written = sch.get(block).writes[0].source
+    vectorise(sch, block, machine, math.prod(int(extent) for extent in written.shape) > SERIAL_ITERATIONS)
 
 
 def _parallelise(sch: Schedule, block, machine: Machine) -> None:

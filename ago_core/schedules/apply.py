@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from tvm import s_tir, tirx
 from tvm.s_tir import Schedule
 
+from ago_core.schedules.knobs import Knobs
 from ago_core.schedules.nest import loads_of
 from ago_core.schedules.normalise import is_reduction
 from ago_core.schedules.tile import Tile
+
+MAX_COLUMNS, MAX_VECTORS = 16, 4
+"""What a search may try at most along one axis of a register tile."""
 
 
 def epilogue_of(sch: Schedule, block):
@@ -52,26 +56,27 @@ class Placed:
     inner: int
 
 
-def apply_tile(sch: Schedule, block, tile: Tile, parallel: bool) -> None:
+def apply_tile(sch: Schedule, block, tile: Tile, parallel: bool, knobs: Knobs) -> None:
     """Tiles a reduction whose loops stand one in another; `parallel` gives the tiles to the cores."""
-    placed = place_tile(sch, block, tile)
+    placed = place_tile(sch, block, tile, knobs)
     if parallel:  # before the initialisation is set apart: TVM proves it safe on the whole reduction only
         sch.parallel(sch.fuse(*placed.outer))
     set_initialisation_apart(sch, placed)
 
 
-def place_tile(sch: Schedule, block, tile: Tile) -> Placed:
+def place_tile(sch: Schedule, block, tile: Tile, knobs: Knobs) -> Placed:
     """The loops of a reduction in the order of a tile, under its epilogue where it has one."""
     if _writes_its_axes(sch.get(block)):
         epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "local")
-        return place_under(sch, block, epilogue, sch.get_loops(epilogue)[-len(tile_axes(sch, block)) :], [], tile)
+        loops = sch.get_loops(epilogue)[-len(tile_axes(sch, block)) :]
+        return place_under(sch, block, epilogue, loops, [], tile, knobs)
     spatial, reductions = _split_kinds(sch, block)
-    outer, inner = _split(sch, spatial, tile)
+    outer, inner = _split(sch, spatial, tile, knobs)
     sch.reorder(*outer, *reductions, *inner)
     return _placed(sch, block, outer, reductions, inner, tile)
 
 
-def place_under(sch: Schedule, block, epilogue, loops: list, outside: list, tile: Tile) -> Placed:
+def place_under(sch: Schedule, block, epilogue, loops: list, outside: list, tile: Tile, knobs: Knobs) -> Placed:
     """The epilogue's loops tiled, the block moved under the outer ones, its sums in registers.
 
     Args:
@@ -81,8 +86,9 @@ def place_under(sch: Schedule, block, epilogue, loops: list, outside: list, tile
         loops: the epilogue's loops that the tile is cut from, one for each spatial axis.
         outside: further loops of the epilogue that go outside all of these.
         tile: what to cut.
+        knobs: who decides how far.
     """
-    outer, written = _split(sch, loops, tile)
+    outer, written = _split(sch, loops, tile, knobs)
     sch.reorder(*outside, *outer, *written)
     sch.compute_at(block, outer[-1], preserve_unit_loops=True)
     sch.set_scope(block, 0, "local")
@@ -135,14 +141,16 @@ def _split_kinds(sch: Schedule, block) -> tuple[list, list]:
     return spatial, [loop for loop, axis in zip(loops, axes) if axis.iter_type == tirx.IterVar.CommReduce]
 
 
-def _split(sch: Schedule, spatial: list, tile: Tile) -> tuple[list, list]:
+def _split(sch: Schedule, spatial: list, tile: Tile, knobs: Knobs) -> tuple[list, list]:
     """Each tiled loop in an outer and an inner part: (outer loops in order, inner ones with the vector last)."""
     outer, inner = list(spatial), []
     for axis, extent in tile.columns:
-        outer[axis], column = sch.split(spatial[axis], [None, extent])
+        factors = knobs.factors(sch, spatial[axis], extent, MAX_COLUMNS)
+        outer[axis], column = sch.split(spatial[axis], factors)
         inner.append(column)
     if tile.vector is not None:
-        outer[tile.vector], vectors, lanes = sch.split(spatial[tile.vector], [None, tile.vectors, tile.lanes])
+        across, lanes = sch.split(spatial[tile.vector], [None, tile.lanes])
+        outer[tile.vector], vectors = sch.split(across, knobs.factors(sch, across, tile.vectors, MAX_VECTORS))
         inner += [vectors, lanes]
     first = [outer[axis] for axis in tile.outermost]
     return first + [loop for axis, loop in enumerate(outer) if axis not in tile.outermost], inner

@@ -19,11 +19,15 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm_ffi import structural_walk
 
-from ago_core.schedules.apply import Placed, epilogue_of, place_under, set_initialisation_apart, tile_axes
+from ago_core.schedules.apply import MAX_VECTORS, Placed, epilogue_of, place_under, set_initialisation_apart, tile_axes
+from ago_core.schedules.knobs import Knobs
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, read_nest
 from ago_core.schedules.normalise import is_reduction
-from ago_core.schedules.tile import choose_tile, widest_lanes
+from ago_core.schedules.tile import choose_tile, vector_axis, widest_lanes
+
+MAX_BOX = 64
+"""What a search may try at most along one axis of a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Task:
     cuts: tuple[tuple[int, int], ...]
 
 
-def fuse_blocks(sch: Schedule, names: list[str], task: Task, machine: Machine) -> None:
+def fuse_blocks(sch: Schedule, names: list[str], task: Task, machine: Machine, knobs: Knobs) -> None:
     """Puts blocks into one nest.
 
     Args:
@@ -45,6 +49,7 @@ def fuse_blocks(sch: Schedule, names: list[str], task: Task, machine: Machine) -
         names: the blocks in order; the last reduction's epilogue may be among them.
         task: the box.
         machine: that tiles are chosen for.
+        knobs: who decides how far loops are cut.
 
     Raises:
         tvm.s_tir.ScheduleError: TVM cannot prove that the blocks may be fused.
@@ -53,25 +58,36 @@ def fuse_blocks(sch: Schedule, names: list[str], task: Task, machine: Machine) -
     last = sch.get_sblock(reductions[-1])
     epilogue = epilogue_of(sch, last) or sch.cache_write(last, 0, "global")
     done = {reductions[-1], sch.get(epilogue).name_hint}
-    placed = [_place_last(sch, last, epilogue, task, machine)]
+    placed = [_place_last(sch, last, epilogue, task, machine, knobs)]
     inside = placed[0].outer[len(task.cuts) - 1]
     for name in reversed([name for name in names if name not in done]):
-        placed += _place_producer(sch, sch.get_sblock(name), inside, machine)
+        placed += _place_producer(sch, sch.get_sblock(name), inside, machine, knobs)
     sch.parallel(sch.fuse(*placed[0].outer[: len(task.cuts)]))
     for each in placed:
         set_initialisation_apart(sch, each)
 
 
-def _place_last(sch: Schedule, block, epilogue, task: Task, machine: Machine) -> Placed:
+def _place_last(sch: Schedule, block, epilogue, task: Task, machine: Machine, knobs: Knobs) -> Placed:
     loops, outside = list(sch.get_loops(epilogue)), []
+    vector = vector_axis(read_nest(sch.get(block)))
     for axis, extent in task.cuts:
-        cut, loops[axis] = sch.split(loops[axis], [None, extent])
+        lanes = widest_lanes(extent, machine) if axis == vector else 1
+        cut, loops[axis] = _cut(sch, loops[axis], extent, lanes, knobs)
         outside.append(cut)
     nest = within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
-    return place_under(sch, block, epilogue, loops, outside, choose_tile(nest, machine))
+    return place_under(sch, block, epilogue, loops, outside, choose_tile(nest, machine), knobs)
 
 
-def _place_producer(sch: Schedule, block, inside, machine: Machine) -> list[Placed]:
+def _cut(sch: Schedule, loop, extent: int, lanes: int, knobs: Knobs) -> tuple:
+    """A loop in two, the inner one of whole vectors."""
+    if lanes == 1:
+        return tuple(sch.split(loop, knobs.factors(sch, loop, extent, MAX_BOX)))
+    vectors, lane = sch.split(loop, [None, lanes])
+    cut, inner = sch.split(vectors, knobs.factors(sch, vectors, extent // lanes, MAX_VECTORS))
+    return cut, sch.fuse(inner, lane)
+
+
+def _place_producer(sch: Schedule, block, inside, machine: Machine, knobs: Knobs) -> list[Placed]:
     """Moves a block into the task; a reduction goes with its epilogue, which was moved before it."""
     if not is_reduction(sch.get(block)):
         sch.compute_at(block, inside, preserve_unit_loops=True)
@@ -84,7 +100,8 @@ def _place_producer(sch: Schedule, block, inside, machine: Machine) -> list[Plac
         sch.compute_at(epilogue, inside, preserve_unit_loops=True)
     loops = sch.get_loops(epilogue)[-len(tile_axes(sch, block)) :]
     nest = within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
-    return [place_under(sch, block, epilogue, loops, [], choose_tile(nest, machine, _guarded(sch, loops)))]
+    tile = choose_tile(nest, machine, _guarded(sch, loops))
+    return [place_under(sch, block, epilogue, loops, [], tile, knobs)]
 
 
 def _guarded(sch: Schedule, loops: list) -> frozenset[int]:
@@ -108,4 +125,3 @@ def _vectorise(sch: Schedule, block, machine: Machine) -> None:
     lanes = widest_lanes(int(sch.get(inner).extent), machine)
     if lanes > 1:
         sch.vectorize(sch.split(inner, [None, lanes])[1])
-

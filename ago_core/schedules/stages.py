@@ -75,6 +75,19 @@ def group_stages(stages: list[Stage], machine: Machine) -> list[Group]:
     return groups[::-1]
 
 
+def group_all(stages: list[Stage], machine: Machine) -> Group | None:
+    """All stages in one nest with the task of the least estimate; None where one does not feed the next alone."""
+    if len(stages) < 2:
+        return None
+    group = Group((stages[-1],), None)
+    for stage in reversed(stages[:-1]):
+        if not _feeds(stage, group):
+            return None
+        group = Group((stage, *group.stages), None)
+    times = [(_time(group.stages, task, machine), k, task) for k, task in enumerate(_tasks(stages[-1], machine))]
+    return Group(group.stages, min(times)[2]) if times else None
+
+
 def read_stages(sch: Schedule) -> list[Stage]:
     """The function's stages in order; empty where a block belongs to none."""
     names = [sch.get(block).name_hint for block in blocks_of(sch)]
@@ -120,9 +133,7 @@ def _padded(sch: Schedule, blocks: tuple[str, ...], previous):
 
 def _join(stage: Stage, group: Group, machine: Machine) -> Group | None:
     """The group with a stage before it, where that is estimated to be faster."""
-    inside = {name for each in group.stages for name in each.blocks}
-    windows = group.stages[0].windows
-    if windows is None or len(windows) != len(stage.nest.spatial) or not stage.readers or not stage.readers <= inside:
+    if not _feeds(stage, group):
         return None
     apart = _time((stage,), None, machine) + _time(group.stages, group.task, machine)
     apart += 2 * stage.bytes / BYTES_A_CYCLE / machine.cores
@@ -132,6 +143,14 @@ def _join(stage: Stage, group: Group, machine: Machine) -> Group | None:
     ]
     time, _, joined = min(candidates, default=(math.inf, 0, None))
     return joined if time < apart else None
+
+
+def _feeds(stage: Stage, group: Group) -> bool:
+    """Whether only the group reads the stage, and its first stage does so in a known way."""
+    inside = {name for each in group.stages for name in each.blocks}
+    windows = group.stages[0].windows
+    known = windows is not None and len(windows) == len(stage.nest.spatial)
+    return known and bool(stage.readers) and stage.readers <= inside
 
 
 def _tasks(stage: Stage, machine: Machine) -> list[Task]:

@@ -1,0 +1,320 @@
+"""Nests that compute their output point by point: whole vectors along rows, no matter how long a row is.
+
+A row is the longest run of axes that every access walks contiguously. It is computed in vectors of native width; the
+last one overlaps the one before, which computes some elements twice, to the same values:
+
+    before: for i, c in 58: y[i, c] = max(x[i, c] + b[c], 0)
+    after:  parallel i:  for l in 16: y[i, l] = …    for l in 16: y[i, 16 + l] = …    at 32 …    at 42 …
+
+Where an element's place in the row decides what is computed (a concatenation), the row is cut there:
+
+    before: for i, c in 116: y[i, c] = x[i, c] if c < 58 else z[i, c - 58]
+    after:  parallel i:  y[i, 0:58] = x[i, :] in vectors    y[i, 58:116] = z[i, :] in vectors
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import tvm
+from tvm import s_tir, sym, tirx
+from tvm.s_tir import Schedule
+from tvm_ffi import structural_map, structural_walk
+
+from ago_core.schedules.machine import Machine
+from ago_core.schedules.nest import Nest, calls_of, is_choice, loads_of, read_nest
+from ago_core.schedules.normalise import is_reduction
+from ago_core.schedules.overlap import best_lanes
+
+UNROLLED = 16
+"""Vectors of a row that are written out one after the other; more go into a loop."""
+
+UNROLLED_CALLS = 4
+"""The same where each computes exp and the like, which take dozens of instructions."""
+
+CHUNKS = (8, 7, 6, 5)
+"""Vectors in one step of the loop over a row that is longer."""
+
+TASKS = 64
+"""Iterations of a parallel loop that are enough for any number of cores; loops inside it stay as they are."""
+
+_COMPARISONS = (tirx.LT, tirx.LE, tirx.GT, tirx.GE)
+
+Bound = tirx.Expr | int
+
+
+@dataclass(frozen=True)
+class Row:
+    """The axes of a block in two: those that choose a row, and those that run along it.
+
+    Attributes:
+        outer: axes with more than one iteration that choose a row, outermost first.
+        inner: axes that run along it, outermost first; their product is its length.
+        units: axes of one iteration.
+    """
+
+    outer: tuple[tirx.IterVar, ...]
+    inner: tuple[tirx.IterVar, ...]
+    units: tuple[tirx.IterVar, ...]
+
+    @property
+    def length(self) -> int:
+        return math.prod(int(axis.dom.extent) for axis in self.inner)
+
+
+def cut_rows(sch: Schedule, kept: frozenset[str], machine: Machine) -> Schedule:
+    """A schedule of the function with every pointwise block computed by rows in vectors.
+
+    Args:
+        sch: the function, its blocks under the root in loops of their own.
+        kept: names of blocks to leave alone.
+        machine: that has the vectors.
+    """
+    nests = {}
+    for block in sch.get_child_blocks(sch.get_sblock("root")):
+        stmt = sch.get(block)
+        if stmt.name_hint not in kept and not is_reduction(stmt) and isinstance(stmt.body, tirx.BufferStore):
+            nests[stmt.name_hint] = _by_rows(stmt, machine)
+    nests = {name: nest for name, nest in nests.items() if nest is not None}
+    return replace_nests(sch, nests) if nests else sch
+
+
+def vectorise(sch: Schedule, block, machine: Machine, parallel: bool) -> None:
+    """A pointwise block that stays what it is: vectors where they divide the innermost loop."""
+    loops = sch.get_loops(block)
+    if isinstance(sch.get(block).body, tirx.BufferStore) and loops:
+        extent = int(sch.get(loops[-1]).extent)
+        lanes = next((w for w in (machine.lanes, machine.lanes // 2, 4) if extent % w == 0), 1)
+        if lanes > 1:
+            loops[-1], vector = sch.split(loops[-1], [None, lanes])
+            sch.vectorize(vector)
+    if parallel and loops:
+        sch.parallel(sch.fuse(*_enough(sch, loops)))
+
+
+def _enough(sch: Schedule, loops: list) -> list:
+    """The outer loops that make TASKS iterations together, or all."""
+    count = 1
+    for position, loop in enumerate(loops):
+        count *= int(sch.get(loop).extent)
+        if count >= TASKS:
+            return loops[: position + 1]
+    return loops
+
+
+def _by_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
+    """The block's nest in vectors; None where no axis is written contiguously."""
+    row = read_row(block)
+    if row is None:
+        return None
+    lanes = best_lanes(row.length, machine.lanes)
+    vectors = -(-row.length // lanes)
+    axes, body = list(row.outer), bound_units(row, block.body)
+    if _decided_along(row, block.body) or vectors <= UNROLLED:
+        stmt = in_pieces(row, body, machine)
+    else:
+        size = _chunk(row, lanes)
+        chunk = tirx.IterVar(tvm.ir.Range(0, index(-(-row.length // size))), tirx.Var("v_chunk", "int64"), 0)
+        axes.append(chunk)
+        start = tirx.Min(chunk.var * size, index(row.length - size))
+        stmt = tirx.SeqStmt([at_lanes(row, body, start + step, lanes) for step in range(0, size, lanes)])
+    reads = [region(load.source, load.indices, row) for load in loads_of(body.value)]
+    return nest_of(block, axes, reads, [region(body.buffer, body.indices, row)], stmt)
+
+
+def _chunk(row: Row, lanes: int) -> int:
+    """Elements in one step of the loop over a long row; of several axes so many that they do not divide it.
+
+    Where they do, TVM takes `min` away and factors out what the step has in common with the inner axis; what remains
+    are divisions that it no longer sees to cancel in the address, and it gathers every lane by itself.
+    """
+    sizes = [lanes * count for count in CHUNKS]
+    return next((size for size in sizes if len(row.inner) > 1 and row.length % size), sizes[0])
+
+
+def read_row(block: s_tir.SBlock) -> Row | None:
+    """The longest run of a pointwise block's innermost axes that every access walks contiguously."""
+    nest = read_nest(block)
+    many = [k for k, axis in enumerate(nest.axes) if axis.extent > 1]
+    units = tuple(block.iter_vars[k] for k in range(len(nest.axes)) if k not in many)
+    if not many or nest.axes[many[-1]].write != 1:
+        return None
+    deciding = _deciding(block)
+    first = len(many) - 1
+    while first > 0 and _continues(nest, many[first - 1], many[first:]) and not deciding:
+        first -= 1
+    outer, inner = ([block.iter_vars[k] for k in part] for part in (many[:first], many[first:]))
+    return Row(tuple(outer), tuple(inner), units)
+
+
+def _continues(nest: Nest, outer: int, inner: list[int]) -> bool:
+    """Whether each access that walks the inner axes goes on along the outer one where they end."""
+    length = math.prod(nest.axes[k].extent for k in inner)
+    last = nest.axes[inner[-1]]
+    pairs = [(nest.axes[outer].write, last.write), *zip(nest.axes[outer].reads, last.reads)]
+    return all(None not in pair and pair[0] == pair[1] * length for pair in pairs)
+
+
+def _deciding(block: s_tir.SBlock) -> bool:
+    """Whether some choice depends on an axis."""
+    return any(is_choice(call) for call in calls_of(block.body.value))
+
+
+def _decided_along(row: Row, store: tirx.BufferStore) -> bool:
+    choices = [call for call in calls_of(store.value) if is_choice(call)]
+    return any(uses(choice.args[0], row.inner) for choice in choices)
+
+
+def bound_units(row: Row, stmt: tirx.Stmt) -> tirx.Stmt:
+    """The statement with axes of one iteration at 0."""
+    return substitute(stmt, {axis.var: index(0) for axis in row.units})
+
+
+def in_pieces(row: Row, store: tirx.BufferStore, machine: Machine) -> tirx.Stmt:
+    """A whole row, cut where a choice changes along it."""
+    cuts = _cuts(row, store)
+    pieces = [_piece(row, store, start, end, machine) for start, end in zip(cuts, cuts[1:])]
+    return tirx.SeqStmt(pieces) if len(pieces) > 1 else pieces[0]
+
+
+def _piece(row: Row, store: tirx.BufferStore, start: int, end: int, machine: Machine) -> tirx.Stmt:
+    lanes = best_lanes(end - start, machine.lanes)
+    decided = _decided(row, store, start, end)
+    unrolled = UNROLLED_CALLS if calls_of(decided.value) else UNROLLED
+    return along(start, end, lanes, unrolled, lambda first: at_lanes(row, decided, first, lanes))
+
+
+def along(start: int, end: int, lanes: int, unrolled: int, make: Callable[[Bound], tirx.Stmt]) -> tirx.Stmt:
+    """`make` of the first element of each vector; the last vector overlaps the one before if it must."""
+    whole = (end - start) // lanes
+    if whole > unrolled:
+        step = tirx.Var("v", "int64")
+        stmts = [tirx.For(step, index(0), index(whole), tirx.ForKind.SERIAL, make(step * lanes + start))]
+    else:
+        stmts = [make(start + lanes * step) for step in range(whole)]
+    if (end - start) % lanes:
+        stmts.append(make(end - lanes))
+    return tirx.SeqStmt(stmts) if len(stmts) > 1 else stmts[0]
+
+
+def at_lanes(row: Row, store: tirx.BufferStore, start: Bound, lanes: int) -> tirx.Stmt:
+    """The row's elements from `start` on in one vector."""
+    if lanes == 1:
+        return at_element(row, store, start)
+    lane = tirx.Var("l", "int64")
+    body = at_element(row, store, lane + start)
+    return tirx.For(lane, index(0), index(lanes), tirx.ForKind.VECTORIZED, body)
+
+
+def at_element(row: Row, stmt: tirx.Stmt, place: Bound) -> tirx.Stmt:
+    """The statement with the row's axes at one place along it."""
+    place = index(place) if isinstance(place, int) else place
+    values, after = {}, row.length
+    for position, axis in enumerate(row.inner):
+        extent = int(axis.dom.extent)
+        after //= extent
+        value = tirx.floordiv(place, after) if after > 1 else place
+        values[axis.var] = tirx.floormod(value, extent) if position else value
+    return substitute(stmt, values)
+
+
+def _cuts(row: Row, store: tirx.BufferStore) -> list[int]:
+    """0, where a choice along the row changes, and its end."""
+    found = {0, row.length}
+    if len(row.inner) == 1:
+        for call in calls_of(store.value):
+            if is_choice(call):
+                found.update(_changes(call.args[0], row.inner[0].var))
+    return sorted(place for place in found if 0 <= place <= row.length)
+
+
+def _changes(condition, variable: tirx.Var) -> Iterator[int]:
+    """Where a comparison of a linear index with a constant changes."""
+    comparisons: list = []
+    structural_walk(condition, (_COMPARISONS, comparisons.append))
+    for each in comparisons:
+        left, right = (each.a, each.b) if isinstance(each, tirx.LT | tirx.LE) else (each.b, each.a)
+        form = sym.detect_linear_equation(left - right, [variable])
+        if not form or not all(isinstance(part, tirx.IntImm) for part in form) or int(form[0]) == 0:
+            continue
+        factor, rest = int(form[0]), int(form[1]) + isinstance(each, tirx.LT | tirx.GT)
+        yield -rest // factor + 1 if factor > 0 else -(-rest // -factor)  # factor · c + rest <= 0
+
+
+def _decided(row: Row, store: tirx.BufferStore, start: int, end: int) -> tirx.BufferStore:
+    """The store with the choices taken that a part of the row decides."""
+    if len(row.inner) != 1:
+        return store
+    analyzer = sym.Analyzer()
+    analyzer.bind(row.inner[0].var, tvm.ir.Range(index(start), index(end)))
+    for axis in row.outer:
+        analyzer.bind(axis.var, axis.dom)
+
+    def decide(call: tvm.ir.Call):
+        if is_choice(call) and analyzer.can_prove(call.args[0]):
+            return call.args[1]
+        if is_choice(call) and analyzer.can_prove(tirx.Not(call.args[0])):
+            return call.args[2]
+        return call
+
+    return structural_map(store, (tvm.ir.Call, decide))
+
+
+def uses(part, axes: tuple[tirx.IterVar, ...]) -> bool:
+    """Whether an expression depends on one of the axes."""
+    found: list[tirx.Var] = []
+    structural_walk(part, (tirx.Var, found.append))
+    return any(variable.same_as(axis.var) for variable in found for axis in axes)
+
+
+def region(buffer, indices, row: Row):
+    """What one row touches: all of a buffer's axis where its index runs along the row or is looked up."""
+    slices = []
+    for position, extent in zip(indices, buffer.shape):
+        whole = uses(position, row.inner) or loads_of(position)
+        slices.append(slice(0, extent) if whole else slice(position, position + 1))
+    return buffer[tuple(slices)]
+
+
+def index(value: int) -> tirx.Expr:
+    return tirx.const(value, "int64")
+
+
+def substitute(part, values: dict) -> tirx.Stmt:
+    """An expression or a statement with values in place of variables."""
+
+    def of(variable: tirx.Var):
+        return next((value for name, value in values.items() if name.same_as(variable)), variable)
+
+    return structural_map(part, (tirx.Var, of)) if values else part
+
+
+def nest_of(block: s_tir.SBlock, axes: list[tirx.IterVar], reads: list, writes: list, body: tirx.Stmt, allocated=None):
+    """A block named as another in one serial loop for each axis."""
+    loops = [tirx.Var(f"i{k}", "int64") for k in range(len(axes))]
+    new = s_tir.SBlock(axes, reads, writes, block.name_hint, body, None, allocated or [])
+    stmt: tirx.Stmt = s_tir.SBlockRealize(loops, True, new)
+    for loop, axis in reversed(list(zip(loops, axes))):
+        stmt = tirx.For(loop, index(0), axis.dom.extent, tirx.ForKind.SERIAL, stmt)
+    return stmt
+
+
+def replace_nests(sch: Schedule, nests: dict[str, tirx.Stmt | None], dropped=()) -> Schedule:
+    """A schedule of the function with other nests for the blocks named (None: without), less the buffers dropped."""
+    function = sch.mod["main"]
+    root = function.body.block
+    old = list(root.body.seq) if isinstance(root.body, tirx.SeqStmt) else [root.body]
+    new = [nest for nest in (nests.get(_block_of(each).name_hint, each) for each in old) if nest is not None]
+    buffers = [buffer for buffer in root.alloc_buffers if not any(buffer.same_as(other) for other in dropped)]
+    body = tirx.SeqStmt(new) if len(new) > 1 else new[0]
+    root = s_tir.SBlock([], [], [], root.name_hint, body, None, buffers)
+    function = tirx.PrimFunc(function.params, s_tir.SBlockRealize([], True, root), function.ret_type, function.attrs)
+    return Schedule(tvm.IRModule({"main": function}))
+
+
+def _block_of(stmt: tirx.Stmt) -> s_tir.SBlock:
+    while isinstance(stmt, tirx.For):
+        stmt = stmt.body
+    return stmt.block
