@@ -21,11 +21,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
-import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +38,9 @@ from benchmarks.models import SAMPLES
 from benchmarks.onnx_operators import BoundSession, identity_session, sessions
 from benchmarks.operators import SEED, Kernel, distinct_kernels
 from benchmarks.roofline import Roofline, measure_roofline, target_of, use_threads
+from benchmarks.timing import REST_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
-ROUNDS = 31
-BATCH_SECONDS = 0.001
-"""Shorter than a slice of the operating system's scheduler, so that on a busy machine most batches run undisturbed."""
-REST_SECONDS = 0.005
-"""Before a turn where there are several threads: those of the other side wait awake for a while."""
-
-Side = Callable[[int], float]
-"""Runs so many calls; mean seconds of one."""
 
 
 def main() -> int:
@@ -140,7 +130,7 @@ def measure_kernel(kernel: Kernel, function: tvm.tirx.PrimFunc, threads: int) ->
     error = max(relative_error(got.numpy(), want) for got, want in zip(results, expected, strict=True))
     if error > TOLERANCE:
         return {"failed": f"wrong: differs from ONNX Runtime by {error:.1e}"}
-    sides = {"ours": _our_side(library, [*given, *results]), "overhead": _peer_side(identity_session(threads))}
+    sides = {"ours": library_side(library, [*given, *results]), "overhead": _peer_side(identity_session(threads))}
     sides |= {way: _peer_side(session) for way, session in peers.items()}
     times = in_turn(sides, ROUNDS, REST_SECONDS if threads > 1 else 0)
     found = {name: quartiles(seconds) for name, seconds in times.items()}
@@ -152,11 +142,6 @@ def measure_kernel(kernel: Kernel, function: tvm.tirx.PrimFunc, threads: int) ->
     }
 
 
-def _our_side(library, arguments: list) -> Side:
-    """TVM's evaluator calls once before it starts its clock."""
-    return lambda number: library.time_evaluator("main", tvm.cpu(), number=number, repeat=1)(*arguments).results[0]
-
-
 def _peer_side(session: BoundSession) -> Side:
     def timed(number: int) -> float:
         session.run()
@@ -166,25 +151,6 @@ def _peer_side(session: BoundSession) -> Side:
         return (time.perf_counter() - start) / number
 
     return timed
-
-
-def in_turn(sides: dict[str, Side], rounds: int, rest: float) -> dict[str, list[float]]:
-    """Seconds of a call of each side in each round; the sides alternate, so that a slow moment slows all alike."""
-    numbers = {
-        name: math.ceil(BATCH_SECONDS / max(min(side(1) for _ in range(3)), 1e-7)) for name, side in sides.items()
-    }
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, side in sides.items():
-            time.sleep(rest)
-            times[name].append(side(numbers[name]))
-    return times
-
-
-def quartiles(seconds: list[float]) -> list[float]:
-    """[median, first quartile, third quartile] in microseconds."""
-    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
-    return [round(value * 1e6, 3) for value in (middle, low, high)]
 
 
 def _line(record: dict) -> str:
