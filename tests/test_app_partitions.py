@@ -12,7 +12,7 @@ from ago_core.errors import UserError
 from ago_core.lowering import regions
 from ago_core.lowering.regions import parallel_regions
 from ago_core.partition.partition import Partition
-from ago_core.partition.settings import Rule, Settings
+from ago_core.partition.settings import DEFAULT_THRESHOLD, Rule, Settings
 from app import state
 from app.components import steps
 from app.services import models
@@ -88,7 +88,7 @@ def neighbours(app, partition):
 
 def test_the_defaults_are_said_to_be_such(app):
     assert "These are the defaults." in text(app)
-    assert app.slider(key="threshold").value == 120 and app.button_group(key="rule").value == Rule.STAGES
+    assert app.slider(key="threshold").value == DEFAULT_THRESHOLD and app.button_group(key="rule").value == Rule.STAGES
 
 
 def test_the_picture_follows_the_settings_and_they_can_be_taken_back(app):
@@ -101,7 +101,7 @@ def test_the_picture_follows_the_settings_and_they_can_be_taken_back(app):
     app.button_group(key="join").set_value("The paper's rule").run()
     assert study(app).settings == Settings(40.0, Rule.EXACT, aware=False)
     button(app, "Back to the defaults").click().run()
-    assert study(app).settings == Settings() and app.slider(key="threshold").value == 120
+    assert study(app).settings == Settings() and app.slider(key="threshold").value == DEFAULT_THRESHOLD
     assert f"{before} subgraphs" in text(app)
 
 
@@ -115,7 +115,7 @@ def test_settings_are_kept_for_each_model_and_named_on_other_pages(app):
     assert app.slider(key="threshold").value == 40
     app.button_group(key="size-squeezenet").set_value(112).run()
     settle(app)
-    assert app.slider(key="threshold").value == 120
+    assert app.slider(key="threshold").value == DEFAULT_THRESHOLD
     app.button_group(key="size-squeezenet").set_value(56).run()
     settle(app)
     assert app.slider(key="threshold").value == 40
@@ -123,7 +123,7 @@ def test_settings_are_kept_for_each_model_and_named_on_other_pages(app):
 
 @pytest.mark.parametrize(
     ("threshold", "place", "named"),
-    [(5.0, 10, "5"), (45.5, 50, "45.5"), (2000.0, 600, "2000"), (1e9, 600, "1e+09"), (float("inf"), 600, "inf")],
+    [(5.0, 10, "5"), (45.5, 50, "45.5"), (2000.0, 1200, "2000"), (1e9, 1200, "1e+09"), (float("inf"), 1200, "inf")],
 )
 def test_a_limit_that_the_slider_cannot_show_is_told_and_kept(app, threshold, place, named):
     study(app).set(Settings(threshold))

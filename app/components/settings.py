@@ -10,7 +10,7 @@ from ago_core.partition.settings import Rule, Settings
 from app.services.describe import settings_line
 from app.services.study import Study
 
-LIMITS, STEP = (10, 600), 10
+LIMITS, STEP = (10, 1200), 10
 DEFAULT = Settings()
 AWARE, PLAIN = "What fusion saves", "The paper's rule"
 THRESHOLD_KEY, RULE_KEY, JOIN_KEY = "threshold", "rule", "join"
