@@ -49,7 +49,7 @@ def broken(reasons: dict[str, str]) -> list:
     ]
 
 
-@pytest.mark.parametrize("kind", broken({"downsampled shortcut": "both convolutions are tiled under one epilogue"}))
+@pytest.mark.parametrize("kind", KINDS)
 @FEW
 @given(SIZE, SIZE, CHANNELS, CHANNELS, TWO_MACHINES)
 @example(7, 5, 24, 58, [AVX512, NEON])

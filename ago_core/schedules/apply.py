@@ -24,9 +24,12 @@ MAX_COLUMNS, MAX_VECTORS = 16, 4
 
 
 def epilogue_of(sch: Schedule, block):
-    """The one block that reads a nest's result, each element where it was written; None if there is none such."""
+    """The one block that reads a nest's result, each element where it was written; None if there is none such.
+
+    A block that is scheduled already is none: it is the epilogue of another reduction that it reads as well.
+    """
     readers = sch.get_consumers(block)
-    if len(readers) != 1:
+    if len(readers) != 1 or any(sch.get(loop).kind != tirx.ForKind.SERIAL for loop in sch.get_loops(readers[0])):
         return None
     reader, writer = sch.get(readers[0]), sch.get(block)
     if is_reduction(reader) or not isinstance(reader.body, tirx.BufferStore):

@@ -103,6 +103,8 @@ def read_stages(sch: Schedule) -> list[Stage]:
             waiting.append(name)
             continue
         epilogue = epilogue_of(sch, block)
+        if epilogue is not None and sch.get(epilogue).name_hint in taken:
+            epilogue = None
         last = epilogue if epilogue is not None else block
         blocks = (*waiting, name) if epilogue is None else (*waiting, name, sch.get(epilogue).name_hint)
         stages.append(_stage(sch, blocks, block, last, previous))
