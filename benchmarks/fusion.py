@@ -19,6 +19,9 @@ Every function is compared with the one that is not scheduled before its time co
 few batches; then all take turns for ROUNDS rounds, as in benchmarks/timing.py. Data are random, and in cache if they
 fit. Compiling happens in a process of its own: what takes more than COMPILE_SECONDS, or more than MEMORY, is
 recorded as such and left out.
+
+TVM binds the threads of its pool to the first cores; to measure on another one, say which and turn that off:
+TVM_BIND_THREADS=0 TVM_NUM_THREADS=1 taskset -c 1 python -m benchmarks.fusion
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,8 +80,15 @@ def _measure(results: dict, args: argparse.Namespace) -> None:
             if found["code"] is not None and found["code"] == known:
                 continue
             record = run["chains"][chain.name] = describe(chain) | found
-            RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+            save(results)
             print(line_of(record), file=sys.stderr, flush=True)
+
+
+def save(results: dict) -> None:
+    """Replaces the file as a whole, so that a run that is stopped meanwhile leaves the last one."""
+    new = RESULTS.with_suffix(".new")
+    new.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    new.replace(RESULTS)
 
 
 def started(old: dict | None, threads: int) -> dict:
@@ -129,7 +140,7 @@ class Worker:
         while True:
             step, answer = self._ask(chain, known, frozenset(exploded))
             if isinstance(answer, dict):
-                return answer if answer.get("code") == known else answer | {"exploded": exploded}
+                return answer if known and answer["code"] == known else answer | {"exploded": exploded}
             self._stop()
             needed = step is None or step in exploded or "schedule" in step
             exploded[step or "start"] = answer
@@ -168,6 +179,7 @@ class Worker:
 
 def serve(pipe: Connection, threads: int) -> None:
     """Measures the chains that come through the pipe; answers with names of steps, then the record."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's: it ends this process
     _limit_memory()
     use_threads(threads)
     with suppress(EOFError):

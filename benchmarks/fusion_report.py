@@ -31,11 +31,6 @@ class Comparison:
         return self.record["chose_to_fuse"]
 
     @property
-    def in_one_nest(self) -> bool:
-        """Whether the choice has all stages in one nest."""
-        return self.chose_to_fuse and len(self.record["groups"]) == 1
-
-    @property
     def gain(self) -> float:
         """Of the choice; above 1 where it is faster than code apart."""
         return self.apart / self.chosen
@@ -62,7 +57,7 @@ def compare(record: dict) -> Comparison | None:
     if not ways or chosen is None:
         return None
     fused = [record["fused"][0]] if record["fused"] else []
-    if record["chose_to_fuse"] and len(record["groups"]) == 1:
+    if record["chose_to_fuse"] and len(record["groups"]) == 1:  # all stages in one nest
         fused.append(chosen[0])
     return Comparison(record, min(ways), chosen[0], min(fused, default=None))
 

@@ -1,5 +1,6 @@
 """The pure parts of the benchmark of fusion: which chains there are, which tasks are tried, how times are judged."""
 
+import json
 import sys
 
 import pytest
@@ -179,7 +180,7 @@ def test_a_choice_apart_is_the_code_apart_and_a_choice_in_one_nest_is_fused_code
     whole = compare(record("a", chosen=50, fused=80))
     assert (whole.gain, whole.fused, whole.missed) == (2.0, 50, 1.0)
     partly = compare(record("a", chosen=50, fused=80, groups=[[1, None], [2, [[1, 4]]]]))
-    assert (partly.in_one_nest, partly.fused) == (False, 80)
+    assert (partly.gain, partly.fused) == (2.0, 80)
 
 
 @pytest.mark.parametrize("lacking", [{"failed": "too large"}, {"apart": None}, {"chose_to_fuse": True, "chosen": None}])
@@ -258,6 +259,19 @@ def test_a_chain_without_its_reference_fails(step):
 
 def test_code_that_is_known_is_not_recorded_again():
     assert Script(("the schedules", {"code": "old"})).measure(None, "old") == {"code": "old"}
+
+
+def test_a_failure_keeps_what_exploded_before_it():
+    found = Script(("task 1", "too long"), ("apart", {"code": None, "failed": "no"})).measure(None, None)
+    assert found == {"code": None, "failed": "no", "exploded": {"task 1": "too long"}}
+
+
+def test_results_are_replaced_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(fusion, "RESULTS", tmp_path / "fusion.json")
+    for results in ({"1": "µ"}, {"2": "→"}):
+        fusion.save(results)
+    assert [path.name for path in tmp_path.iterdir()] == ["fusion.json"]
+    assert json.loads(fusion.RESULTS.read_text()) == {"2": "→"}
 
 
 def test_a_report_of_nothing_says_so(tmp_path, monkeypatch):
