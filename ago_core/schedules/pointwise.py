@@ -27,6 +27,7 @@ from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, calls_of, is_choice, loads_of, read_nest
 from ago_core.schedules.normalise import is_reduction
 from ago_core.schedules.overlap import best_lanes
+from ago_core.schedules.tile import divisors
 
 UNROLLED = 16
 """Vectors of a row that are written out one after the other; more go into a loop."""
@@ -34,11 +35,14 @@ UNROLLED = 16
 UNROLLED_CALLS = 4
 """The same where each computes exp and the like, which take dozens of instructions."""
 
-CHUNKS = (8, 7, 6, 5)
+CHUNK = 8
 """Vectors in one step of the loop over a row that is longer."""
 
 TASKS = 64
 """Iterations of a parallel loop that are enough for any number of cores; loops inside it stay as they are."""
+
+GOOD = 0.6
+"""Usefulness of a row's vectors below which all rows are taken as one."""
 
 _COMPARISONS = (tirx.LT, tirx.LE, tirx.GT, tirx.GE)
 
@@ -52,12 +56,12 @@ class Row:
     Attributes:
         outer: axes with more than one iteration that choose a row, outermost first.
         inner: axes that run along it, outermost first; their product is its length.
-        units: axes of one iteration.
+        fixed: what stands for an axis of the block that is none of these: 0, or one of them in two.
     """
 
     outer: tuple[tirx.IterVar, ...]
     inner: tuple[tirx.IterVar, ...]
-    units: tuple[tirx.IterVar, ...]
+    fixed: dict
 
     @property
     def length(self) -> int:
@@ -106,16 +110,15 @@ def _enough(sch: Schedule, loops: list) -> list:
 
 def _by_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
     """The block's nest in vectors; None where no axis is written contiguously."""
-    row = read_row(block)
+    row = read_row(block, machine)
     if row is None:
         return None
     lanes = best_lanes(row.length, machine.lanes)
-    vectors = -(-row.length // lanes)
-    axes, body = list(row.outer), bound_units(row, block.body)
-    if _decided_along(row, block.body) or vectors <= UNROLLED:
+    axes, body = list(row.outer), bound(row, block.body)
+    if _decided_along(row, body) or row.length <= UNROLLED * lanes:
         stmt = in_pieces(row, body, machine)
     else:
-        size = _chunk(row, lanes)
+        size = CHUNK * lanes
         chunk = tirx.IterVar(tvm.ir.Range(0, index(-(-row.length // size))), tirx.Var("v_chunk", "int64"), 0)
         axes.append(chunk)
         start = tirx.Min(chunk.var * size, index(row.length - size))
@@ -124,34 +127,62 @@ def _by_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
     return nest_of(block, axes, reads, [region(body.buffer, body.indices, row)], stmt)
 
 
-def _chunk(row: Row, lanes: int) -> int:
-    """Elements in one step of the loop over a long row; of several axes so many that they do not divide it.
+def read_row(block: s_tir.SBlock, machine: Machine) -> Row | None:
+    """The innermost axis of a pointwise block, joined by axes that every access walks on contiguously.
 
-    Where they do, TVM takes `min` away and factors out what the step has in common with the inner axis; what remains
-    are divisions that it no longer sees to cancel in the address, and it gathers every lane by itself.
+    Axes join until whole vectors fill the row; of the last one only a part, where all of it would be a long row: in a
+    row of known places TVM sees the divisions in an address cancel, in a long one not always.
     """
-    sizes = [lanes * count for count in CHUNKS]
-    return next((size for size in sizes if len(row.inner) > 1 and row.length % size), sizes[0])
-
-
-def read_row(block: s_tir.SBlock) -> Row | None:
-    """The longest run of a pointwise block's innermost axes that every access walks contiguously."""
     nest = read_nest(block)
     many = [k for k, axis in enumerate(nest.axes) if axis.extent > 1]
-    units = tuple(block.iter_vars[k] for k in range(len(nest.axes)) if k not in many)
     if not many or nest.axes[many[-1]].write != 1:
         return None
-    deciding = _deciding(block)
-    first = len(many) - 1
-    while first > 0 and _continues(nest, many[first - 1], many[first:]) and not deciding:
+    limit, first = UNROLLED * machine.lanes, len(many) - 1
+    fixed = {axis.var: index(0) for k, axis in enumerate(block.iter_vars) if k not in many}
+    while first > 0 and not _deciding(block) and _continues(nest, many[first - 1], many[first:]):
+        length = _length(nest, many[first:])
+        if length % machine.lanes == 0 or length * 2 > limit:
+            break
         first -= 1
+        part = _part(nest.axes[many[first]].extent, length, machine)
+        if part < nest.axes[many[first]].extent:
+            outer = [block.iter_vars[k] for k in many[:first]]
+            return _split_row(
+                block.iter_vars[many[first]], part, outer, [block.iter_vars[k] for k in many[first + 1 :]], fixed
+            )
     outer, inner = ([block.iter_vars[k] for k in part] for part in (many[:first], many[first:]))
-    return Row(tuple(outer), tuple(inner), units)
+    return Row(tuple(outer), tuple(inner), fixed)
+
+
+def _split_row(axis: tirx.IterVar, part: int, outer: list, inner: list, fixed: dict) -> Row:
+    """A row of a part of an axis and all of the inner ones."""
+    extent = int(axis.dom.extent)
+    across, along = (
+        tirx.IterVar(tvm.ir.Range(0, index(n)), tirx.Var(f"{axis.var.name}_{which}", "int64"), 0)
+        for n, which in ((extent // part, "o"), (part, "i"))
+    )
+    return Row((*outer, across), (along, *inner), fixed | {axis.var: across.var * part + along.var})
+
+
+def _part(extent: int, length: int, machine: Machine) -> int:
+    """How many neighbours along an axis make the row whose vectors are used best; all of them if no part is good."""
+    parts = [d for d in divisors(extent, UNROLLED * machine.lanes // length) if d * length >= 4]
+    best = max(parts, key=lambda d: (usefulness(d * length, machine), -d), default=extent)
+    return best if usefulness(best * length, machine) >= GOOD else extent
+
+
+def usefulness(length: int, machine: Machine) -> float:
+    """Elements of a row for each lane of the vectors that compute it."""
+    return length / (-(-length // best_lanes(length, machine.lanes)) * machine.lanes)
+
+
+def _length(nest: Nest, axes: list[int]) -> int:
+    return math.prod(nest.axes[k].extent for k in axes)
 
 
 def _continues(nest: Nest, outer: int, inner: list[int]) -> bool:
     """Whether each access that walks the inner axes goes on along the outer one where they end."""
-    length = math.prod(nest.axes[k].extent for k in inner)
+    length = _length(nest, inner)
     last = nest.axes[inner[-1]]
     pairs = [(nest.axes[outer].write, last.write), *zip(nest.axes[outer].reads, last.reads)]
     return all(None not in pair and pair[0] == pair[1] * length for pair in pairs)
@@ -167,9 +198,9 @@ def _decided_along(row: Row, store: tirx.BufferStore) -> bool:
     return any(uses(choice.args[0], row.inner) for choice in choices)
 
 
-def bound_units(row: Row, stmt: tirx.Stmt) -> tirx.Stmt:
-    """The statement with axes of one iteration at 0."""
-    return substitute(stmt, {axis.var: index(0) for axis in row.units})
+def bound(row: Row, stmt: tirx.Stmt) -> tirx.Stmt:
+    """The statement in the row's axes."""
+    return substitute(stmt, row.fixed)
 
 
 def in_pieces(row: Row, store: tirx.BufferStore, machine: Machine) -> tirx.Stmt:
@@ -271,11 +302,11 @@ def uses(part, axes: tuple[tirx.IterVar, ...]) -> bool:
 
 def region(buffer, indices, row: Row):
     """What one row touches: all of a buffer's axis where its index runs along the row or is looked up."""
-    slices = []
+    ranges = []
     for position, extent in zip(indices, buffer.shape):
         whole = uses(position, row.inner) or loads_of(position)
-        slices.append(slice(0, extent) if whole else slice(position, position + 1))
-    return buffer[tuple(slices)]
+        ranges.append(tvm.ir.Range(0, extent) if whole else tvm.ir.Range(position, position + 1))
+    return tirx.BufferRegion(buffer, ranges)
 
 
 def index(value: int) -> tirx.Expr:
@@ -292,7 +323,8 @@ def substitute(part, values: dict) -> tirx.Stmt:
 
 
 def nest_of(block: s_tir.SBlock, axes: list[tirx.IterVar], reads: list, writes: list, body: tirx.Stmt, allocated=None):
-    """A block named as another in one serial loop for each axis."""
+    """A block named as another in one serial loop for each axis, at least one."""
+    axes = axes or [tirx.IterVar(tvm.ir.Range(0, index(1)), tirx.Var("v_row", "int64"), 0)]
     loops = [tirx.Var(f"i{k}", "int64") for k in range(len(axes))]
     new = s_tir.SBlock(axes, reads, writes, block.name_hint, body, None, allocated or [])
     stmt: tirx.Stmt = s_tir.SBlockRealize(loops, True, new)
