@@ -122,12 +122,12 @@ def candidate_tasks(nest: Nest | None, lanes: int, cuts_channels: bool) -> list[
     row = 0 if len(extents) == 2 else 1
     first = ((0, 1),) * row
     heights = _spread(divisors(extents[row], extents[row]), HEIGHTS)
+    tasks = [Task((*first, (row, height))) for height in heights]
     if cuts_channels:
         unit = lanes if len(extents) == 4 else 1
         counts = [count * unit for count in VECTORS if extents[3] % (count * unit) == 0]
-        return [Task((*first, (3, width), (1, height))) for width in counts for height in heights]
-    tasks = [Task((*first, (row, height))) for height in heights]
-    if len(extents) >= 4:
+        tasks += [Task((*first, (3, width), (1, height))) for width in counts for height in heights]
+    elif len(extents) >= 4:
         widths = _spread([width for width in divisors(extents[2], extents[2]) if width < extents[2]], WIDTHS)
         tasks += [Task((*first, (row, 1), (2, width))) for width in widths]
     return tasks
