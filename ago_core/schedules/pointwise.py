@@ -305,7 +305,7 @@ def region(buffer, indices, row: Row):
     ranges = []
     for position, extent in zip(indices, buffer.shape):
         whole = uses(position, row.inner) or loads_of(position)
-        ranges.append(tvm.ir.Range(0, extent) if whole else tvm.ir.Range(position, position + 1))
+        ranges.append(tvm.ir.Range(0, extent) if whole else tvm.ir.Range.from_min_extent(position, 1))
     return tirx.BufferRegion(buffer, ranges)
 
 
