@@ -17,6 +17,7 @@ from tvm_ffi import StructuralKey
 
 from ago_core.artifacts.reference import relative_error
 from ago_core.artifacts.verify import TOLERANCE
+from ago_core.lowering.build import build_functions
 from ago_core.schedules import analytic
 from ago_core.schedules.fuse import Task, fuse_blocks
 from ago_core.schedules.knobs import Estimated
@@ -201,7 +202,7 @@ class Bench:
     def _build(self, function: tirx.PrimFunc, name: str, options: dict[str, int]):
         self._announce(name)
         target = tvm.target.Target(dict(target_of(self.threads).export()) | options)
-        return tvm.tirx.build(tvm.IRModule({"main": function.with_attr("global_symbol", "main")}), target)
+        return build_functions(tvm.IRModule({"main": function.with_attr("global_symbol", "main")}), target)
 
 
 def _arguments(function: tirx.PrimFunc) -> list:

@@ -30,6 +30,7 @@ import tvm
 
 from ago_core.artifacts.reference import relative_error
 from ago_core.artifacts.verify import TOLERANCE
+from ago_core.lowering.build import build_functions
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import machine_of
 from benchmarks.environment import environment
@@ -119,7 +120,7 @@ def measure_kernel(kernel: Kernel, function: tvm.tirx.PrimFunc, threads: int) ->
         `peers`. Only `failed`, in words, where the code is wrong or cannot be built.
     """
     try:
-        library = tvm.tirx.build(tvm.IRModule({"main": function}), target_of(threads))
+        library = build_functions(tvm.IRModule({"main": function}), target_of(threads))
     except tvm.error.TVMError as error:
         return {"failed": f"does not build: {str(error).strip().splitlines()[-1]}"}
     given = [tvm.runtime.tensor(np.ascontiguousarray(argument.value)) for argument in kernel.arguments]

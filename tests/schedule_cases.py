@@ -11,6 +11,7 @@ from tvm import relax
 from ago_core.artifacts.reference import relative_error
 from ago_core.devices.local import host_target
 from ago_core.graph.model import legalise
+from ago_core.lowering.build import build_functions
 from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import Machine
@@ -57,7 +58,7 @@ def outputs(functions: list[tvm.tirx.PrimFunc]) -> list[np.ndarray]:
     """
     names = [f"f{k}" for k in range(len(functions))]
     module = tvm.IRModule({name: f.with_attr("global_symbol", name) for name, f in zip(names, functions)})
-    library = tvm.tirx.build(module, host_target())
+    library = build_functions(module, host_target())
     *inputs, out = functions[0].params
     rng = np.random.default_rng(0)
     arrays = [_guarded(parameter)[1] for parameter in inputs]

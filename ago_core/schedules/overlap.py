@@ -50,7 +50,7 @@ def _overlapped(sch: Schedule, block: s_tir.SBlock, epilogue: s_tir.SBlock, axis
     sums = block.body.buffer
     extent = int(block.iter_vars[axis].dom.extent)
     shape = [*sums.shape[:-1], tirx.const(-(-extent // lanes), "int64"), tirx.const(lanes, "int64")]
-    wider = tirx.decl_buffer(shape, str(sums.ty.dtype), f"{sums.name}_vectors", scope="global")
+    wider = tirx.decl_buffer(shape, str(sums.ty.dtype), f"{sums.name}_vectors", scope="global", layout=None)
     nests = {
         block.name_hint: _cut(block, axis, extent, lanes, sums, wider),
         epilogue.name_hint: _cut(epilogue, len(epilogue.iter_vars) - 1, extent, lanes, sums, wider),
