@@ -11,8 +11,8 @@ from tvm import relax
 from ago_core.artifacts.reference import relative_error
 from ago_core.devices.local import host_target
 from ago_core.graph.model import legalise
-from ago_core.lowering.build import build_functions
 from ago_core.graph.operators import REDUCTION_AXIS
+from ago_core.lowering.build import build_functions
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import Machine
 

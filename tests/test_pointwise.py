@@ -81,6 +81,27 @@ def test_pointwise_after_a_reduction_and_before(rows, length, machines):
     check(fused(build, (rows, length)), machines)
 
 
+@FEW
+@given(SHAPE, LENGTH, st.sampled_from(["sum", "max", "mean", "variance"]), st.booleans(), MACHINE)
+@example([3, 4], 196, "max", False, [AVX512])
+@example([2], 301, "sum", True, [AVX2, NEON])
+@example([], 12345, "sum", False, [AVX512, NEON])
+def test_reductions_of_rows(outer, length, kind, keep, machines):
+    """Of negative numbers too, so that a maximum shows what was never there."""
+    check(fused(lambda _, x: getattr(op, kind)(op.subtract(x, op.exp(x)), [-1], keep), (*outer, length)), machines)
+
+
+@FEW
+@given(SHAPE, LENGTH, st.booleans(), MACHINE)
+@example([4, 4, 14], 196, True, [AVX512, NEON])
+def test_softmax_and_layer_norm(outer, length, is_softmax, machines):
+    if is_softmax:
+        check(fused(lambda _, x: op.nn.softmax(x), (*outer, length)), machines)
+    else:
+        build = lambda _, x, s, t: op.nn.layer_norm(op.add(x, x), s, t, axes=[-1])  # noqa: E731
+        check(fused(build, (*outer, length), (length,), (length,)), machines)
+
+
 @pytest.mark.parametrize("length", [1, 3, 58])
 def test_a_scalar_for_all(length):
     check(fused(lambda _, x, y: op.add(op.multiply(x, y), op.sum(x)), (5, length), ()))

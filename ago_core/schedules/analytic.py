@@ -20,7 +20,7 @@ from ago_core.schedules.nest import read_nest
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_plain_reduction, is_reduction
 from ago_core.schedules.overlap import overlap_vectors
 from ago_core.schedules.pointwise import cut_rows, vectorise
-from ago_core.schedules.rows import reduce_rows, row_axis
+from ago_core.schedules.rows import cut_reductions, reduce_rows, row_axis
 from ago_core.schedules.stages import Group, group_stages, read_stages
 from ago_core.schedules.tile import choose_tile, vector_axis
 
@@ -59,7 +59,8 @@ def prepare(function: tirx.PrimFunc, machine: Machine) -> tvm.IRModule:
     sch = Schedule(tvm.IRModule({"main": function}))
     inline_blocks(sch)
     sch = overlap_vectors(sch, machine)
-    return cut_rows(sch, _of_reductions(sch), machine).mod
+    kept = _of_reductions(sch)
+    return cut_rows(cut_reductions(sch, kept, machine), kept, machine).mod
 
 
 def _of_reductions(sch: Schedule) -> frozenset[str]:

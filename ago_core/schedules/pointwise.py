@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import tvm
 from tvm import s_tir, sym, tirx
 from tvm.s_tir import Schedule
-from tvm_ffi import structural_map, structural_walk
+from tvm_ffi import structural_equal, structural_map, structural_walk
 
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, calls_of, is_choice, loads_of, read_nest
@@ -123,8 +123,7 @@ def _by_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
         axes.append(chunk)
         start = tirx.Min(chunk.var * size, index(row.length - size))
         stmt = tirx.SeqStmt([at_lanes(row, body, start + step, lanes) for step in range(0, size, lanes)])
-    reads = [region(load.source, load.indices, row) for load in loads_of(body.value)]
-    return nest_of(block, axes, reads, [region(body.buffer, body.indices, row)], stmt)
+    return nest_of(block, axes, regions(body.value, row), [region(body.buffer, [body.indices], row)], stmt)
 
 
 def read_row(block: s_tir.SBlock, machine: Machine) -> Row | None:
@@ -300,12 +299,21 @@ def uses(part, axes: tuple[tirx.IterVar, ...]) -> bool:
     return any(variable.same_as(axis.var) for variable in found for axis in axes)
 
 
-def region(buffer, indices, row: Row):
-    """What one row touches: all of a buffer's axis where its index runs along the row or is looked up."""
+def regions(value, row: Row) -> list:
+    """What one row reads of each buffer; TVM wants each buffer once."""
+    places: dict = {}
+    for load in loads_of(value):
+        places.setdefault(load.source, []).append(load.indices)
+    return [region(buffer, indices, row) for buffer, indices in places.items()]
+
+
+def region(buffer, places: list, row: Row):
+    """What one row touches, at these indices: all along an axis that the row runs along, or more than one place."""
     ranges = []
-    for position, extent in zip(indices, buffer.shape):
-        whole = uses(position, row.inner) or loads_of(position)
-        ranges.append(tvm.ir.Range(0, extent) if whole else tvm.ir.Range.from_min_extent(position, 1))
+    for positions, extent in zip(zip(*places), buffer.shape):
+        first, *others = positions
+        whole = uses(first, row.inner) or loads_of(first) or any(not structural_equal(first, each) for each in others)
+        ranges.append(tvm.ir.Range(0, extent) if whole else tvm.ir.Range.from_min_extent(first, 1))
     return tirx.BufferRegion(buffer, ranges)
 
 

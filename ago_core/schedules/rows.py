@@ -1,16 +1,35 @@
-"""Reductions along contiguous rows (softmax, layer norm, sums): partial sums in the lanes of a vector.
+"""Reductions along contiguous rows (softmax, layer norm, sums): partial results in the lanes of several vectors.
 
-before: for i, k: out[i] += x[i, k]
-after:  parallel i:  for k/L: vector L: part[L] += x[i, k]      for L: out[i] += part[L]
+before: for i, k in 60: out[i] += x[i, k]
+after:  parallel i:  part[48] = x[i, 0:48]    part[0:16] += x[i, 44:60] where not yet added    halves of part added up
+
+One vector would wait for each addition to end before the next; four are under way at a time.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from tvm import s_tir, tirx
 from tvm.s_tir import Schedule
 
+from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules.machine import Machine
-from ago_core.schedules.nest import Nest
-from ago_core.schedules.tile import widest_lanes
+from ago_core.schedules.nest import Nest, loads_of, read_nest
+from ago_core.schedules.normalise import is_plain_reduction
+from ago_core.schedules.overlap import best_lanes
+from ago_core.schedules.pointwise import (
+    UNROLLED,
+    Row,
+    at_element,
+    bound,
+    index,
+    nest_of,
+    region,
+    regions,
+    replace_nests,
+)
+from ago_core.schedules.tile import LATENCY, vector_axis, widest_lanes
 
 
 def row_axis(nest: Nest) -> int | None:
@@ -42,3 +61,130 @@ def reduce_rows(sch: Schedule, block, nest: Nest, machine: Machine, parallel: bo
     if lanes > 1:
         start = sch.decompose_reduction(partial, loops[len(spatial)])
         sch.vectorize(sch.get_loops(start)[-1])
+
+
+def cut_reductions(sch: Schedule, kept: frozenset[str], machine: Machine) -> Schedule:
+    """A schedule of the function with every sum or maximum of one row in several vectors.
+
+    Args:
+        sch: the function, its blocks under the root in loops of their own.
+        kept: names of blocks to leave alone.
+        machine: that has the vectors.
+    """
+    nests = {}
+    for block in sch.get_child_blocks(sch.get_sblock("root")):
+        stmt = sch.get(block)
+        if stmt.name_hint not in kept and is_plain_reduction(stmt) and reduces_one_row(stmt, machine):
+            nests[stmt.name_hint] = _reduced(stmt, machine)
+    return replace_nests(sch, nests) if nests else sch
+
+
+def reduces_one_row(block: s_tir.SBlock, machine: Machine) -> bool:
+    """Whether it adds up, or takes the maximum of, one row of more elements than a vector has for each result."""
+    nest = read_nest(block)
+    many = [k for k in nest.reductions if nest.axes[k].extent > 1]
+    if vector_axis(nest) is not None or len(many) != 1 or row_axis(nest) != many[0] or nest.guarded:
+        return False
+    return (
+        isinstance(block.body.value, tirx.Add | tirx.Max) and best_lanes(nest.axes[many[0]].extent, machine.lanes) > 1
+    )
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A reduction along a row, in vectors.
+
+    Attributes:
+        row: the row's axis, and those that choose a row.
+        value: what is added.
+        combine: how.
+        lanes: elements of a vector.
+        count: vectors under way.
+        part: that many vectors of partial results.
+    """
+
+    row: Row
+    value: tirx.Expr
+    combine: type
+    lanes: int
+    count: int
+    part: tirx.Buffer
+
+    def start(self) -> list[tirx.Stmt]:
+        """The first vectors as they are."""
+        places = [vector * self.lanes for vector in range(self.count)]
+        return [self._vector(lambda lane, p=p: self._store(lane + p, self._at(lane + p))) for p in places]
+
+    def add(self) -> list[tirx.Stmt]:
+        """All further whole vectors, each to the one that was added to longest ago."""
+        size, whole = self.count * self.lanes, self.row.length // self.lanes
+        steps = whole // self.count
+        if steps <= UNROLLED // LATENCY:
+            return [self._add(vector * self.lanes, vector) for vector in range(self.count, whole)]
+        step = tirx.Var("v", "int64")
+        adds = [self._add(step * size + vector * self.lanes, vector) for vector in range(self.count)]
+        loop = tirx.For(step, index(1), index(steps - 1), tirx.ForKind.SERIAL, tirx.SeqStmt(adds))
+        return [loop, *(self._add(vector * self.lanes, vector) for vector in range(steps * self.count, whole))]
+
+    def rest(self, identity: tirx.Expr) -> list[tirx.Stmt]:
+        """The row's last vector, less what was added already."""
+        rest = self.row.length % self.lanes
+
+        def body(lane):
+            value = tirx.Select(lane >= self.lanes - rest, self._at(lane + (self.row.length - self.lanes)), identity)
+            return self._store(lane, self.combine(self.part[lane], value))
+
+        return [self._vector(body)] if rest else []
+
+    def fold(self) -> list[tirx.Stmt]:
+        """One half of the partial results to the other until one is left."""
+        stmts, half = [], self.count * self.lanes // 2
+        while half > 1:
+            stmts.append(
+                self._vector(
+                    lambda lane, h=half: self._store(lane, self.combine(self.part[lane], self.part[lane + h])), half
+                )
+            )
+            half //= 2
+        return [*stmts, self._store(index(0), self.combine(self.part[index(0)], self.part[index(1)]))]
+
+    def _add(self, place, vector: int) -> tirx.Stmt:
+        start = vector % self.count * self.lanes
+        return self._vector(
+            lambda lane: self._store(lane + start, self.combine(self.part[lane + start], self._at(lane + place)))
+        )
+
+    def _at(self, place) -> tirx.Expr:
+        return at_element(self.row, self.value, place)
+
+    def _store(self, place, value) -> tirx.Stmt:
+        return tirx.BufferStore(self.part, value, [place])
+
+    def _vector(self, body, size: int | None = None) -> tirx.Stmt:
+        lane = tirx.Var("l", "int64")
+        return tirx.For(lane, index(0), index(size or self.lanes), tirx.ForKind.VECTORIZED, body(lane))
+
+
+def _reduced(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt:
+    """The block's nest, a row in each iteration."""
+    store = block.body
+    fixed = {axis.var: index(0) for axis in block.iter_vars if int(axis.dom.extent) == 1}
+    axes = [axis for axis in block.iter_vars if int(axis.dom.extent) > 1]
+    spatial = [axis for axis in axes if axis.iter_type != REDUCTION_AXIS]
+    row = Row(tuple(spatial), tuple(axis for axis in axes if axis.iter_type == REDUCTION_AXIS), fixed)
+    lanes = best_lanes(row.length, machine.lanes)
+    count = next(count for count in (LATENCY, 2, 1) if count * lanes <= row.length)
+    part = tirx.decl_buffer([index(count * lanes)], str(store.buffer.dtype), f"{store.buffer.name}_part", scope="local")
+    value = bound(row, _added(store))
+    total = _Sum(row, value, type(store.value), lanes, count, part)
+    indices = [bound(row, position) for position in store.indices]
+    end = tirx.BufferStore(store.buffer, part[index(0)], indices)
+    body = tirx.SeqStmt([*total.start(), *total.add(), *total.rest(block.init.value), *total.fold(), end])
+    writes = [region(store.buffer, [indices], row)]
+    return nest_of(block, spatial, regions(value, row), writes, body, [part])
+
+
+def _added(store: tirx.BufferStore) -> tirx.Expr:
+    """What a reduction adds to its accumulator."""
+    left, right = store.value.a, store.value.b
+    return right if any(load.source.same_as(store.buffer) for load in loads_of(left)) else left

@@ -75,6 +75,8 @@ def choose_tile(nest: Nest, machine: Machine, guarded: frozenset[int] = frozense
     unrolled = window_steps(nest) <= MAX_WINDOW
     vector = vector_axis(nest)
     if vector is None:
+        vector = written_axis(nest)
+    if vector is None:
         return Tile(None, 1, 1, (), (), unrolled)
     columns = tuple(axis for axis in column_axes(nest, vector) if axis not in guarded)
     lanes = widest_lanes(nest.axes[vector].extent, machine)
@@ -90,6 +92,12 @@ def choose_tile(nest: Nest, machine: Machine, guarded: frozenset[int] = frozense
 def vector_axis(nest: Nest) -> int | None:
     """The widest axis that is written with stride 1 and read with stride 1 or not at all."""
     fit = [k for k in nest.spatial if nest.axes[k].write == 1 and set(nest.axes[k].reads) <= {0, 1}]
+    return max(fit, key=lambda k: nest.axes[k].extent, default=None)
+
+
+def written_axis(nest: Nest) -> int | None:
+    """The widest axis that is written with stride 1, read as vectors or else as TVM can (grouped convolution)."""
+    fit = [k for k in nest.spatial if nest.axes[k].write == 1 and set(nest.axes[k].reads) <= {0, 1, None}]
     return max(fit, key=lambda k: nest.axes[k].extent, default=None)
 
 
