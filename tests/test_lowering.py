@@ -6,6 +6,7 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tvm.relax import op
 
 from ago_core.artifacts.reference import Reference, random_inputs, relative_error
 from ago_core.artifacts.verify import TOLERANCE, verify
@@ -22,6 +23,7 @@ from ago_core.partition.metrics import complex_per_subgraph
 from ago_core.partition.partition import make_partition
 from ago_core.partition.weights import operator_weights
 from benchmarks.light_models import LIGHT_MODELS, with_seeded_weights
+from tests import schedule_cases
 from tests.networks import METHODS, inverted_residual, partition_by
 
 
@@ -108,3 +110,14 @@ def _verified(path, method, folder):
     model = load_model(seeded)
     compiled = compile_model(model, partition_by(model, method), host_target())
     return verify(compiled, threads=2, runs=1)[0]
+
+
+def test_overlapping_vectors_are_not_computed_in_place():
+    """58 columns are four vectors of 16, the last over the one before: a result in its input would be read again."""
+
+    def chain(builder, value):
+        for step in (op.exp, op.tanh, op.exp, op.tanh, op.exp):
+            value = builder.emit(step(value))
+        return value
+
+    schedule_cases.check(schedule_cases.fused(chain, (3, 58)))

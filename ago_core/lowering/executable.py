@@ -9,7 +9,7 @@ import tvm
 from tvm import relax
 
 from ago_core.graph.model import Model, Progress
-from ago_core.lowering.build import build_context
+from ago_core.lowering.build import without_updates_in_place
 from ago_core.lowering.regroup import regroup
 from ago_core.partition.partition import Partition
 from ago_core.schedules.analytic import schedule_module
@@ -48,8 +48,7 @@ def compile_model(
     progress("Scheduling loop nests")
     module = schedule_module(module, machine_of(target))
     progress(f"Generating code for {len(partition)} subgraphs")
-    with build_context():
-        executable = relax.build(module, target, relax_pipeline=_pipeline(target))
+    executable = relax.build(without_updates_in_place(module), target, relax_pipeline=_pipeline(target))
     return Compiled(model, partition, executable, target, time.perf_counter() - start)
 
 
