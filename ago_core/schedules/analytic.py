@@ -127,7 +127,10 @@ def _tile(sch: Schedule, block, machine: Machine, knobs: Knobs) -> None:
 
 
 def _vectorise(sch: Schedule, block, machine: Machine) -> None:
-    written = sch.get(block).writes[0].source
+    writes = sch.get(block).writes
+    if not writes:
+        return  # TVM wrote it as a loop of its own and does not say what it writes (ScatterND)
+    written = writes[0].source
     vectorise(sch, block, machine, math.prod(int(extent) for extent in written.shape) > SERIAL_ITERATIONS)
 
 
