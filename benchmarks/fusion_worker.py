@@ -17,6 +17,7 @@ from tvm_ffi import StructuralKey
 
 from ago_core.artifacts.reference import relative_error
 from ago_core.artifacts.verify import TOLERANCE
+from ago_core.devices.local import host_target
 from ago_core.lowering.build import build_functions
 from ago_core.schedules import analytic
 from ago_core.schedules.fuse import Task, fuse_blocks
@@ -27,7 +28,6 @@ from ago_core.schedules.normalise import blocks_of, is_plain_reduction, is_reduc
 from ago_core.schedules.stages import group_stages, read_stages
 from ago_core.schedules.tile import divisors
 from benchmarks.chains import Chain, function_of, model_of
-from benchmarks.roofline import target_of
 from benchmarks.timing import BATCH_SECONDS, REST_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
 
 SEED = 1
@@ -201,7 +201,7 @@ class Bench:
 
     def _build(self, function: tirx.PrimFunc, name: str, options: dict[str, int]):
         self._announce(name)
-        target = tvm.target.Target(dict(target_of(self.threads).export()) | options)
+        target = tvm.target.Target(dict(host_target(self.threads).export()) | options)
         return build_functions(tvm.IRModule({"main": function.with_attr("global_symbol", "main")}), target)
 
 
@@ -232,7 +232,7 @@ def measure_chain(chain: Chain, threads: int, known: str | None, skip: frozenset
         so that it is `apart`), `fused` (of the best task); and how it came to that.
     """
     announce("the schedules")
-    codes = schedule_chain(chain, machine_of(target_of(threads)))
+    codes = schedule_chain(chain, machine_of(host_target(threads)))
     if codes.hash == known:
         return {"code": codes.hash}
     bench = Bench(threads, announce, skip)

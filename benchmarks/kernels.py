@@ -30,6 +30,7 @@ import tvm
 
 from ago_core.artifacts.reference import relative_error
 from ago_core.artifacts.verify import TOLERANCE
+from ago_core.devices.local import host_target
 from ago_core.lowering.build import build_functions
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import machine_of
@@ -38,7 +39,7 @@ from benchmarks.kernels_report import table
 from benchmarks.models import SAMPLES
 from benchmarks.onnx_operators import BoundSession, identity_session, sessions
 from benchmarks.operators import SEED, Kernel, distinct_kernels
-from benchmarks.roofline import Roofline, measure_roofline, target_of, use_threads
+from benchmarks.roofline import Roofline, measure_roofline, use_threads
 from benchmarks.timing import REST_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
@@ -69,7 +70,7 @@ def _measure(results: dict, args: argparse.Namespace) -> None:
     every = distinct_kernels(SAMPLES)
     run["kernels"] = {kernel.name: run["kernels"][kernel.name] for kernel in every if kernel.name in run["kernels"]}
     for kernel in _one_of_each_kind(every) if args.quick else every:
-        function = schedule_function(kernel.function, machine_of(target_of(args.threads)))
+        function = schedule_function(kernel.function, machine_of(host_target(args.threads)))
         code = hashlib.sha256(function.script().encode()).hexdigest()[:16]
         if not args.again and run["kernels"].get(kernel.name, {}).get("code") == code:
             continue
@@ -120,7 +121,7 @@ def measure_kernel(kernel: Kernel, function: tvm.tirx.PrimFunc, threads: int) ->
         `peers`. Only `failed`, in words, where the code is wrong or cannot be built.
     """
     try:
-        library = build_functions(tvm.IRModule({"main": function}), target_of(threads))
+        library = build_functions(tvm.IRModule({"main": function}), host_target(threads))
     except tvm.error.TVMError as error:
         return {"failed": f"does not build: {str(error).strip().splitlines()[-1]}"}
     given = [tvm.runtime.tensor(np.ascontiguousarray(argument.value)) for argument in kernel.arguments]

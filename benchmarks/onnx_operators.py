@@ -20,6 +20,7 @@ import onnx
 import onnxruntime
 from onnx import NodeProto, helper, numpy_helper
 
+from ago_core.artifacts.reference import session_options
 from ago_core.graph.opgraph import Operator
 
 OPSET = 17
@@ -199,9 +200,7 @@ class BoundSession:
         level=onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
         save: Path | None = None,
     ):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options = session_options(threads)
         options.graph_optimization_level = level
         if save is not None:
             options.optimized_model_filepath = str(save)

@@ -11,7 +11,6 @@ line costs to be fetched before it is overwritten is not counted.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import asdict, dataclass
 
@@ -20,6 +19,8 @@ import tvm
 from tvm.script import tirx as T  # noqa: N812 - its name in every TVMScript
 
 from ago_core.devices.local import host_target
+from ago_core.devices.threads import cores_for, use_cores
+from ago_core.errors import UserError
 from ago_core.schedules.machine import machine_of
 
 ACCUMULATORS = 16
@@ -79,26 +80,21 @@ def measure_roofline(threads: int) -> Roofline:
 
 
 def use_threads(threads: int) -> None:
-    """Makes TVM run its parallel loops on so many threads. Call it before the first one runs.
+    """Makes TVM run its parallel loops on so many threads, each on its core. Call it before the first one runs.
 
     Raises:
         SystemExit: this process may not use so many cores, or TVM's threads run already.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if threads > cores:
-        sys.exit(f"{threads} threads are asked for, but this process may use {cores} core(s): choose fewer.")
-    os.environ["TVM_NUM_THREADS"] = str(threads)
+    try:
+        use_cores(cores_for(threads))
+    except UserError as error:
+        sys.exit(str(error))
     if tvm.get_global_func("runtime.NumThreads")() != threads:
-        sys.exit(f"TVM does not run {threads} threads: set TVM_NUM_THREADS={threads} before the start.")
-
-
-def target_of(threads: int) -> tvm.target.Target:
-    """The target of this machine for code of so many threads."""
-    return tvm.target.Target(dict(host_target().export()) | {"num-cores": threads})
+        sys.exit(f"TVM does not run {threads} threads: choose them before the first parallel loop.")
 
 
 def _peak(threads: int) -> float:
-    target = target_of(threads)
+    target = host_target(threads)
     lanes = machine_of(target).lanes
     seconds = _best(_multiply_adds(threads, lanes), target, [np.ones((threads, ACCUMULATORS * lanes), np.float32)])
     return 2 * threads * ACCUMULATORS * lanes * STEPS / seconds
@@ -107,7 +103,7 @@ def _peak(threads: int) -> float:
 def _copy_bandwidth(footprint: int, threads: int) -> float:
     values = footprint // 2 // 4 // threads
     arrays = [np.zeros((threads, values), np.float32) for _ in range(2)]
-    return footprint / _best(_copy(threads, values), target_of(threads), arrays)
+    return footprint / _best(_copy(threads, values), host_target(threads), arrays)
 
 
 def _best(function: tvm.tirx.PrimFunc, target: tvm.target.Target, arrays: list[np.ndarray]) -> float:

@@ -80,7 +80,7 @@ def outputs(model: Model, inputs: dict) -> dict[str, list[np.ndarray]]:
     """What the compiled model gives, for each partition method."""
     target = host_target()
     return {
-        method: Runner(compile_model(model, partition_by(model, method), target), inputs).outputs()
+        method: Runner(compile_model(model, partition_by(model, method), target), inputs, threads=1).outputs()
         for method in METHODS
     }
 

@@ -43,7 +43,7 @@ def test_the_peak_kernel_computes_what_it_says():
     """STEPS times x ← x / 2 + 1 ends at 2 from anywhere."""
     import tvm
 
-    library = tvm.tirx.build(tvm.IRModule({"main": roofline._multiply_adds(1, 16)}), roofline.target_of(1))
+    library = tvm.tirx.build(tvm.IRModule({"main": roofline._multiply_adds(1, 16)}), roofline.host_target(1))
     data = tvm.runtime.tensor(RNG.standard_normal((1, roofline.ACCUMULATORS * 16)).astype("float32"))
     library["main"](data)
     assert (data.numpy() == 2).all()
@@ -52,7 +52,7 @@ def test_the_peak_kernel_computes_what_it_says():
 def test_the_copy_kernel_copies():
     import tvm
 
-    library = tvm.tirx.build(tvm.IRModule({"main": roofline._copy(2, 256)}), roofline.target_of(1))
+    library = tvm.tirx.build(tvm.IRModule({"main": roofline._copy(2, 256)}), roofline.host_target(1))
     given = RNG.standard_normal((2, 256)).astype("float32")
     result = tvm.runtime.tensor(np.zeros_like(given))
     library["main"](tvm.runtime.tensor(given), result)

@@ -49,7 +49,7 @@ def test_any_acyclic_partition_computes_the_model(block, block_expected, random)
             clusters.merge(*random.choice(pairs))
     partition = make_partition(graph, clusters.members.values(), "edited")
     inputs, expected = block_expected
-    outputs = Runner(compile_model(block, partition, host_target()), inputs).outputs()
+    outputs = Runner(compile_model(block, partition, host_target()), inputs, threads=1).outputs()
     assert len(outputs) == len(expected) == 2
     assert max(map(relative_error, outputs, expected)) <= TOLERANCE
 

@@ -68,17 +68,16 @@ def export_artifact(
         manifest = _manifest(compiled, report)
         _write(folder, compiled, manifest, inputs, expected)
         progress("Loading the artifact in a clean process")
-        reloaded = run_script(folder, threads)
+        reloaded = run_script(folder)
         progress("Writing the artifact")
         _publish(folder, output)
     return Artifact(output, manifest, reloaded)
 
 
-def run_script(folder: Path, threads: int) -> dict:
+def run_script(folder: Path) -> dict:
     """What the artifact's own run.py reports. Raises UserError where it fails or its outputs are wrong."""
     command = [sys.executable, os.fspath(folder / "run.py"), "--json"]
-    environment = os.environ | {"TVM_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
         raise UserError(f"The exported artifact does not run: {reason}")

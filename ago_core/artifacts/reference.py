@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 
+from ago_core.devices.threads import CAN_PIN, cores_for, pin_caller
 from ago_core.graph.onnx_graph import OnnxGraph
 from ago_core.lowering.latency import Latency, time_runs
 
@@ -45,20 +47,33 @@ def _table_size(graph: OnnxGraph, name: str) -> int:
 
 
 class Reference:
-    """The model loaded into ONNX Runtime on the CPU, with its default graph optimisations."""
+    """The model loaded into ONNX Runtime on the CPU, with its default graph optimisations and each thread on a core.
+
+    Raises:
+        UserError: the process may not use as many cores as there shall be threads.
+    """
 
     def __init__(self, model: onnx.ModelProto, threads: int):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self._session = _session(model, options)
+        self._session = _session(model, session_options(threads))
+        self._caller = ThreadPoolExecutor(1, initializer=pin_caller, initargs=cores_for(threads)[:1])
 
     def outputs(self, inputs: Arrays) -> list[np.ndarray]:
         """The model's outputs, in order."""
         return self._session.run(None, inputs)
 
     def latency(self, inputs: Arrays, runs: int) -> Latency:
-        return time_runs(lambda: self._session.run(None, inputs), runs)
+        return self._caller.submit(time_runs, lambda: self._session.run(None, inputs), runs).result()
+
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """So many threads on the cores that `cores_for` names, but for the calling one: who calls pins that."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    if threads > 1 and CAN_PIN:
+        others = ";".join(str(core + 1) for core in cores_for(threads)[1:])  # ONNX Runtime counts from 1
+        options.add_session_config_entry("session.intra_op_thread_affinities", others)
+    return options
 
 
 def _session(model: onnx.ModelProto, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:

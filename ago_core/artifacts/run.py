@@ -7,6 +7,7 @@ python run.py INPUTS.npz OUTPUTS.npz    run on inputs by name, write the outputs
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -22,6 +23,15 @@ HERE = Path(__file__).resolve().parent
 def load(manifest):
     library = tvm.runtime.load_module(str(HERE / manifest["library"]))
     return VirtualMachine(library, tvm.cpu())
+
+
+def use_threads(count):
+    """A core for each thread. Left alone, TVM takes half of an x86-64 machine's logical cores and pins only some."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count()))
+    cores = cores[:count]
+    tvm.get_global_func("runtime.config_threadpool")(-2, len(cores), [str(core) for core in cores])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores[:1])
 
 
 def run(machine, manifest, inputs):
@@ -65,9 +75,11 @@ def main():
     parser.add_argument("inputs", nargs="?", help="npz file with one array for each input")
     parser.add_argument("outputs", nargs="?", help="npz file to write")
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--threads", type=int, help="as many as it was compiled and measured for, unless given")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     manifest = json.loads((HERE / "manifest.json").read_text())
+    use_threads(args.threads or manifest["threads"])
     machine = load(manifest)
     if args.inputs:
         outputs = run(machine, manifest, dict(np.load(args.inputs)))

@@ -50,7 +50,7 @@ def verify(
     model = compiled.model.onnx
     inputs = random_inputs(model, seed)
     progress("Running the compiled model")
-    runner = Runner(compiled, inputs)
+    runner = Runner(compiled, inputs, threads)
     outputs = runner.outputs()
     latency = runner.latency(runs)
     progress("Running ONNX Runtime for comparison")

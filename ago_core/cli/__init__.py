@@ -23,8 +23,6 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command. Returns 0, 1 where a result was wrong, or 2 after a sentence about what the user can mend."""
     args = _parser().parse_args(argv)
     warnings.filterwarnings("ignore")
-    if getattr(args, "threads", None):
-        os.environ["TVM_NUM_THREADS"] = str(args.threads)  # read when TVM starts its pool
     try:
         code = args.command(args)
         sys.stdout.flush()

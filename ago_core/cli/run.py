@@ -54,7 +54,7 @@ def _compile(args: argparse.Namespace):
     from ago_core.devices.local import host_target
     from ago_core.lowering.executable import compile_model
 
-    return compile_model(model, partition, host_target(), progress(args))
+    return compile_model(model, partition, host_target(threads(args)), progress(args))
 
 
 def _run_text(data: dict) -> str:
