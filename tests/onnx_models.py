@@ -9,7 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ago_core.artifacts.reference import Reference, random_inputs, relative_error
-from ago_core.devices.local import host_target
+from ago_core.devices.local import host_target, physical_cores
 from ago_core.graph.model import Model, import_source
 from ago_core.graph.source import open_source
 from ago_core.lowering.executable import compile_model
@@ -80,7 +80,7 @@ def outputs(model: Model, inputs: dict) -> dict[str, list[np.ndarray]]:
     """What the compiled model gives, for each partition method."""
     target = host_target()
     return {
-        method: Runner(compile_model(model, partition_by(model, method), target), inputs, threads=1).outputs()
+        method: Runner(compile_model(model, partition_by(model, method), target), inputs, physical_cores()).outputs()
         for method in METHODS
     }
 

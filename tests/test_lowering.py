@@ -10,7 +10,7 @@ from tvm.relax import op
 
 from ago_core.artifacts.reference import Reference, random_inputs, relative_error
 from ago_core.artifacts.verify import TOLERANCE, verify
-from ago_core.devices.local import host_target
+from ago_core.devices.local import host_target, physical_cores
 from ago_core.graph.model import load_model
 from ago_core.lowering.executable import compile_model
 from ago_core.lowering.inspect import prim_func_text
@@ -49,7 +49,7 @@ def test_any_acyclic_partition_computes_the_model(block, block_expected, random)
             clusters.merge(*random.choice(pairs))
     partition = make_partition(graph, clusters.members.values(), "edited")
     inputs, expected = block_expected
-    outputs = Runner(compile_model(block, partition, host_target()), inputs, threads=1).outputs()
+    outputs = Runner(compile_model(block, partition, host_target()), inputs, physical_cores()).outputs()
     assert len(outputs) == len(expected) == 2
     assert max(map(relative_error, outputs, expected)) <= TOLERANCE
 
@@ -109,7 +109,7 @@ def _verified(path, method, folder):
     onnx.save(with_seeded_weights(path), seeded)
     model = load_model(seeded)
     compiled = compile_model(model, partition_by(model, method), host_target())
-    return verify(compiled, threads=2, runs=1)[0]
+    return verify(compiled, threads=physical_cores(), runs=1)[0]
 
 
 def test_overlapping_vectors_are_not_computed_in_place():
