@@ -9,13 +9,13 @@ from ago_core.devices.local import host_target
 from ago_core.schedules.machine import machine_of
 from ago_core.schedules.nest import Axis, Nest, read_nest
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_reduction
-from ago_core.schedules.overlap import best_lanes
 from ago_core.schedules.rows import row_axis
 from ago_core.schedules.tile import (
     ISSUE,
     LATENCY,
     MAX_STREAMED,
     SPARE,
+    best_lanes,
     choose_tile,
     column_axes,
     loads,

@@ -6,7 +6,7 @@ import math
 from functools import partial
 
 import tvm
-from tvm import tirx
+from tvm import s_tir, tirx
 from tvm.s_tir import Schedule
 from tvm_ffi import StructuralKey
 
@@ -20,7 +20,8 @@ from ago_core.schedules.nest import read_nest
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_plain_reduction, is_reduction
 from ago_core.schedules.overlap import overlap_vectors
 from ago_core.schedules.pointwise import cut_rows, vectorise
-from ago_core.schedules.rows import cut_reductions, reduce_rows, row_axis
+from ago_core.schedules.rewrite import replace_nests
+from ago_core.schedules.rows import cut_reduction, reduce_rows, row_axis
 from ago_core.schedules.stages import Group, group_stages, read_stages
 from ago_core.schedules.tile import choose_tile, vector_axis
 
@@ -60,7 +61,14 @@ def prepare(function: tirx.PrimFunc, machine: Machine) -> tvm.IRModule:
     inline_blocks(sch)
     sch = overlap_vectors(sch, machine)
     kept = _of_reductions(sch)
-    return cut_rows(cut_reductions(sch, kept, machine), kept, machine).mod
+    others = [block for block in map(sch.get, blocks_of(sch)) if block.name_hint not in kept]
+    nests = {block.name_hint: _along_rows(block, machine) for block in others}
+    return replace_nests(sch, {name: nest for name, nest in nests.items() if nest is not None}).mod
+
+
+def _along_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
+    """The block's nest with its rows in vectors; None where it has none."""
+    return cut_reduction(block, machine) if is_reduction(block) else cut_rows(block, machine)
 
 
 def _of_reductions(sch: Schedule) -> frozenset[str]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from tvm import s_tir, tirx
 from tvm.s_tir import Schedule
 
+from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules.knobs import Knobs
-from ago_core.schedules.nest import loads_of
+from ago_core.schedules.nest import loads_of, spatial_axes
 from ago_core.schedules.normalise import is_reduction
 from ago_core.schedules.tile import Tile
 
@@ -60,19 +61,20 @@ class Placed:
 
 
 def apply_tile(sch: Schedule, block, tile: Tile, parallel: bool, knobs: Knobs) -> None:
-    """Tiles a reduction whose loops stand one in another; `parallel` gives the tiles to the cores."""
-    placed = place_tile(sch, block, tile, knobs)
+    """Tiles a reduction in loops of its own, and its epilogue with it; `parallel` gives the tiles to the cores."""
+    if _writes_its_axes(sch.get(block)):
+        epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "local")
+        loops = sch.get_loops(epilogue)[-len(spatial_axes(sch.get(block))) :]
+        placed = place_under(sch, block, epilogue, loops, [], tile, knobs)
+    else:
+        placed = _place_alone(sch, block, tile, knobs)
     if parallel:  # before the initialisation is set apart: TVM proves it safe on the whole reduction only
         sch.parallel(sch.fuse(*placed.outer))
     set_initialisation_apart(sch, placed)
 
 
-def place_tile(sch: Schedule, block, tile: Tile, knobs: Knobs) -> Placed:
-    """The loops of a reduction in the order of a tile, under its epilogue where it has one."""
-    if _writes_its_axes(sch.get(block)):
-        epilogue = epilogue_of(sch, block) or sch.cache_write(block, 0, "local")
-        loops = sch.get_loops(epilogue)[-len(tile_axes(sch, block)) :]
-        return place_under(sch, block, epilogue, loops, [], tile, knobs)
+def _place_alone(sch: Schedule, block, tile: Tile, knobs: Knobs) -> Placed:
+    """The loops of a reduction without an epilogue in the order of a tile."""
     spatial, reductions = _split_kinds(sch, block)
     outer, inner = _split(sch, spatial, tile, knobs)
     sch.reorder(*outer, *reductions, *inner)
@@ -102,11 +104,6 @@ def place_under(sch: Schedule, block, epilogue, loops: list, outside: list, tile
     return _placed(sch, block, [*outside, *outer], reductions, inner, tile)
 
 
-def tile_axes(sch: Schedule, block) -> list:
-    """The block's spatial axes."""
-    return [axis for axis in sch.get(block).iter_vars if axis.iter_type != tirx.IterVar.CommReduce]
-
-
 def _placed(sch: Schedule, block, outer: list, reductions: list, inner: list, tile: Tile) -> Placed:
     for loop in reductions if tile.unrolled else []:
         sch.unroll(loop)
@@ -123,9 +120,8 @@ def set_initialisation_apart(sch: Schedule, placed: Placed) -> None:
 
 def _writes_its_axes(block: s_tir.SBlock) -> bool:
     """Whether element (i, j, …) of the spatial axes is written to [i, j, …]; `mean` writes [i, 0] instead."""
-    spatial = [axis.var for axis in block.iter_vars if axis.iter_type != tirx.IterVar.CommReduce]
-    indices = block.body.indices
-    return len(indices) == len(spatial) and all(index.same_as(var) for index, var in zip(indices, spatial))
+    axes, indices = spatial_axes(block), block.body.indices
+    return len(indices) == len(axes) and all(index.same_as(axis.var) for index, axis in zip(indices, axes))
 
 
 def _is_identity(indices, variables, buffer) -> bool:
@@ -140,8 +136,8 @@ def _split_kinds(sch: Schedule, block) -> tuple[list, list]:
     """The block's own loops: spatial ones, then reductions."""
     axes = sch.get(block).iter_vars
     loops = sch.get_loops(block)[-len(axes) :]
-    spatial = [loop for loop, axis in zip(loops, axes) if axis.iter_type != tirx.IterVar.CommReduce]
-    return spatial, [loop for loop, axis in zip(loops, axes) if axis.iter_type == tirx.IterVar.CommReduce]
+    spatial = [loop for loop, axis in zip(loops, axes) if axis.iter_type != REDUCTION_AXIS]
+    return spatial, [loop for loop, axis in zip(loops, axes) if axis.iter_type == REDUCTION_AXIS]
 
 
 def _split(sch: Schedule, spatial: list, tile: Tile, knobs: Knobs) -> tuple[list, list]:

@@ -19,10 +19,10 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm_ffi import structural_walk
 
-from ago_core.schedules.apply import MAX_VECTORS, Placed, epilogue_of, place_under, set_initialisation_apart, tile_axes
+from ago_core.schedules.apply import MAX_VECTORS, Placed, epilogue_of, place_under, set_initialisation_apart
 from ago_core.schedules.knobs import Knobs
 from ago_core.schedules.machine import Machine
-from ago_core.schedules.nest import Nest, read_nest
+from ago_core.schedules.nest import Nest, read_nest, spatial_axes
 from ago_core.schedules.normalise import is_reduction
 from ago_core.schedules.tile import choose_tile, vector_axis, widest_lanes
 
@@ -98,7 +98,7 @@ def _place_producer(sch: Schedule, block, inside, machine: Machine, knobs: Knobs
     if epilogue is None:
         epilogue = sch.cache_write(block, 0, "local")
         sch.compute_at(epilogue, inside, preserve_unit_loops=True)
-    loops = sch.get_loops(epilogue)[-len(tile_axes(sch, block)) :]
+    loops = sch.get_loops(epilogue)[-len(spatial_axes(sch.get(block))) :]
     nest = within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
     tile = choose_tile(nest, machine, _guarded(sch, loops))
     return [place_under(sch, block, epilogue, loops, [], tile, knobs)]

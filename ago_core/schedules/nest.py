@@ -6,6 +6,7 @@ a register tile of several w reads each weight once; o walks weight and out with
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import tvm
@@ -63,10 +64,7 @@ class Nest:
 
     @property
     def iterations(self) -> int:
-        count = 1
-        for axis in self.axes:
-            count *= axis.extent
-        return count
+        return math.prod(axis.extent for axis in self.axes)
 
 
 def read_nest(block: s_tir.SBlock) -> Nest:
@@ -84,6 +82,11 @@ def read_nest(block: s_tir.SBlock) -> Nest:
     )
     guarded = any(is_choice(call) for call in calls_of(store.value))
     return Nest(axes, tuple(_bytes(load.source) for load in loads), guarded)
+
+
+def spatial_axes(block: s_tir.SBlock) -> list[tirx.IterVar]:
+    """The axes of a block that are not reduced over."""
+    return [axis for axis in block.iter_vars if axis.iter_type != REDUCTION_AXIS]
 
 
 def loads_of(part: tirx.Stmt | tvm.ir.Expr) -> list[TensorLoad]:
@@ -111,9 +114,7 @@ def _stride(flat, variable: tirx.Var) -> Stride:
 
 def _bytes(buffer) -> int:
     size = tvm.DataType(str(buffer.dtype)).bits // 8 if hasattr(buffer, "dtype") else 4
-    for extent in buffer.shape:
-        size *= int(extent)
-    return size
+    return size * math.prod(int(extent) for extent in buffer.shape)
 
 
 def is_choice(value) -> bool:
@@ -156,7 +157,7 @@ def read_windows(block: s_tir.SBlock, buffer) -> tuple[Window, ...] | None:
     load = next((load for load in loads_of(block.body.value) if load.source.same_as(buffer)), None)
     if load is None:
         return None
-    spatial = [axis for axis in block.iter_vars if axis.iter_type != REDUCTION_AXIS]
+    spatial = spatial_axes(block)
     windows = [_window(block, spatial, index, int(extent)) for index, extent in zip(load.indices, buffer.shape)]
     return None if None in windows else tuple(windows)
 

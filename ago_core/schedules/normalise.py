@@ -10,6 +10,8 @@ it stays where inlining would cost the product its vectors or put conditions int
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import tvm
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
@@ -17,13 +19,10 @@ from tvm.s_tir import Schedule
 
 from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules.nest import calls_of, is_choice, loads_of, read_nest
-from ago_core.schedules.tile import vector_axis, window_steps
+from ago_core.schedules.tile import MAX_WINDOW, vector_axis, window_steps
 
 MAX_NESTED = 2
 """Calls of exp and the like in one expression: code generation takes exponential time in their nesting."""
-
-MAX_WINDOW = 32
-"""A window of at most this many steps is unrolled, so that most conditions in it are decided when it is compiled."""
 
 
 def blocks_of(sch: Schedule) -> list:
@@ -42,18 +41,14 @@ def is_plain_reduction(block: s_tir.SBlock) -> bool:
 
 
 def inline_blocks(sch: Schedule) -> None:
-    """From the last producer to the first, so that chains collapse."""
+    """Computes blocks where they are read, from the last producer to the first, so that chains collapse.
+
+    A block stays where TVM refuses: it is an output, or read in a way that TVM cannot express.
+    """
     for block in reversed(blocks_of(sch)):
         if _may_inline(sch, block):
-            inline(sch, block)
-
-
-def inline(sch: Schedule, block) -> None:
-    """Computes a block where it is read; leaves it where TVM refuses: an output, or an access it cannot express."""
-    try:
-        sch.compute_inline(block)
-    except tvm.s_tir.ScheduleError:
-        return
+            with suppress(tvm.s_tir.ScheduleError):
+                sch.compute_inline(block)
 
 
 def _may_inline(sch: Schedule, block) -> bool:

@@ -11,7 +11,6 @@ It needs no padded copy of data or weights and no mask, so it works alike on AVX
 
 from __future__ import annotations
 
-import tvm
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
@@ -21,7 +20,8 @@ from ago_core.schedules.apply import epilogue_of
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import loads_of, read_nest
 from ago_core.schedules.normalise import blocks_of, is_plain_reduction
-from ago_core.schedules.tile import vector_axis
+from ago_core.schedules.rewrite import axis_of, index, nest_of, replace_nests, substitute
+from ago_core.schedules.tile import best_lanes, vector_axis
 
 
 def overlap_vectors(sch: Schedule, machine: Machine) -> Schedule:
@@ -40,35 +40,24 @@ def overlap_vectors(sch: Schedule, machine: Machine) -> Schedule:
     return sch
 
 
-def best_lanes(extent: int, widest: int) -> int:
-    """The width with the most useful elements an instruction, the wider of two equals; 1 below four elements."""
-    widths = [widest >> k for k in range(widest.bit_length()) if 4 <= widest >> k <= extent]
-    return max(widths, key=lambda lanes: (extent / -(-extent // lanes), lanes), default=1)
-
-
 def _overlapped(sch: Schedule, block: s_tir.SBlock, epilogue: s_tir.SBlock, axis: int, lanes: int) -> Schedule:
     sums = block.body.buffer
     extent = int(block.iter_vars[axis].dom.extent)
-    shape = [*sums.shape[:-1], tirx.const(-(-extent // lanes), "int64"), tirx.const(lanes, "int64")]
+    shape = [*sums.shape[:-1], index(-(-extent // lanes)), index(lanes)]
     wider = tirx.decl_buffer(shape, str(sums.ty.dtype), f"{sums.name}_vectors", scope="global", layout=None)
     nests = {
         block.name_hint: _cut(block, axis, extent, lanes, sums, wider),
         epilogue.name_hint: _cut(epilogue, len(epilogue.iter_vars) - 1, extent, lanes, sums, wider),
     }
-    function = sch.mod["main"]
-    root = function.body.block
-    body = tirx.SeqStmt([nests.get(_block_of(nest).name_hint, nest) for nest in _nests(root.body)])
-    allocated = [wider if buffer.same_as(sums) else buffer for buffer in root.alloc_buffers]
-    root = s_tir.SBlock([], [], [], root.name_hint, body, None, allocated)
-    function = tirx.PrimFunc(function.params, s_tir.SBlockRealize([], True, root), function.ret_type, function.attrs)
-    return Schedule(tvm.IRModule({"main": function}))
+    allocated = sch.mod["main"].body.block.alloc_buffers
+    return replace_nests(sch, nests, [wider if buffer.same_as(sums) else buffer for buffer in allocated])
 
 
 def _cut(block: s_tir.SBlock, axis: int, extent: int, lanes: int, sums, wider) -> tirx.Stmt:
     """The block's nest with `axis` in two, over `wider` in place of `sums`."""
     old = block.iter_vars[axis].var
-    vector, lane = tirx.Var(f"{old.name}_v", "int64"), tirx.Var(f"{old.name}_l", "int64")
-    start = tirx.Min(vector * lanes, tirx.const(extent - lanes, "int64"))
+    vector, lane = axis_of(f"{old.name}_v", -(-extent // lanes)), axis_of(f"{old.name}_l", lanes)
+    place = tirx.Min(vector.var * lanes, index(extent - lanes)) + lane.var
 
     def load(found: TensorLoad) -> TensorLoad:
         return wider[tuple(_indices(found.indices))] if found.source.same_as(sums) else found
@@ -77,35 +66,22 @@ def _cut(block: s_tir.SBlock, axis: int, extent: int, lanes: int, sums, wider) -
         return tirx.BufferStore(wider, found.value, _indices(found.indices)) if found.buffer.same_as(sums) else found
 
     def _indices(indices) -> list:
-        return [*indices[:-1], vector, lane]
+        return [*indices[:-1], vector.var, lane.var]
 
     def rewritten(stmt: tirx.Stmt) -> tirx.Stmt:
         moved = structural_map(stmt, [(TensorLoad, load), (tirx.BufferStore, store)])
-        return structural_map(moved, (tirx.Var, lambda var: start + lane if var.same_as(old) else var))
+        return substitute(moved, {old: place})
 
-    axes = list(block.iter_vars)
-    domains = [tvm.ir.Range(0, tirx.const(count, "int64")) for count in (-(-extent // lanes), lanes)]
-    axes[axis : axis + 1] = [tirx.IterVar(dom, var, 0) for dom, var in zip(domains, (vector, lane))]
-    init = rewritten(block.init) if block.init is not None else None
-    return _nest(block, axes, rewritten(block.body), init)
-
-
-def _nest(block: s_tir.SBlock, axes: list[tirx.IterVar], body: tirx.Stmt, init: tirx.Stmt | None) -> tirx.Stmt:
-    """One loop for each axis around the block."""
+    axes = [*block.iter_vars[:axis], vector, lane, *block.iter_vars[axis + 1 :]]
+    body, init = rewritten(block.body), rewritten(block.init) if block.init is not None else None
     reads = [_point(load.source, load.indices) for load in loads_of(body.value) if not load.source.same_as(body.buffer)]
     writes = [(_point if block.init is not None else _row)(body.buffer, body.indices)]
-    loops = [tirx.Var(f"i{k}", "int64") for k in range(len(axes))]
-    stmt: tirx.Stmt = s_tir.SBlockRealize(
-        loops, True, s_tir.SBlock(axes, reads, writes, block.name_hint, body, init, annotations=block.annotations)
-    )
-    for loop, axis in reversed(list(zip(loops, axes))):
-        stmt = tirx.For(loop, tirx.const(0, "int64"), axis.dom.extent, tirx.ForKind.SERIAL, stmt)
-    return stmt
+    return nest_of(s_tir.SBlock(axes, reads, writes, block.name_hint, body, init, annotations=block.annotations))
 
 
 def _point(buffer, indices):
     """The region of one element."""
-    return buffer[tuple(slice(index, index + 1) for index in indices)]
+    return buffer[tuple(slice(place, place + 1) for place in indices)]
 
 
 def _row(buffer, indices):
@@ -113,15 +89,5 @@ def _row(buffer, indices):
 
     Said of a block that writes one of them, in overlapping vectors: TVM cannot prove of `min` that all are covered.
     """
-    points = [slice(index, index + 1) for index in indices[:-1]]
+    points = [slice(place, place + 1) for place in indices[:-1]]
     return buffer[(*points, slice(0, buffer.shape[-1]))]
-
-
-def _nests(stmt: tirx.Stmt) -> list[tirx.Stmt]:
-    return list(stmt.seq) if isinstance(stmt, tirx.SeqStmt) else [stmt]
-
-
-def _block_of(stmt: tirx.Stmt) -> s_tir.SBlock:
-    while isinstance(stmt, tirx.For):
-        stmt = stmt.body
-    return stmt.block

@@ -25,9 +25,8 @@ from tvm_ffi import structural_equal, structural_map, structural_walk
 
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, calls_of, is_choice, loads_of, read_nest
-from ago_core.schedules.normalise import is_reduction
-from ago_core.schedules.overlap import best_lanes
-from ago_core.schedules.tile import divisors
+from ago_core.schedules.rewrite import axis_of, index, nest_of, substitute, uses
+from ago_core.schedules.tile import best_lanes, divisors
 
 UNROLLED = 16
 """Vectors of a row that are written out one after the other; more go into a loop."""
@@ -68,23 +67,6 @@ class Row:
         return math.prod(int(axis.dom.extent) for axis in self.inner)
 
 
-def cut_rows(sch: Schedule, kept: frozenset[str], machine: Machine) -> Schedule:
-    """A schedule of the function with every pointwise block computed by rows in vectors.
-
-    Args:
-        sch: the function, its blocks under the root in loops of their own.
-        kept: names of blocks to leave alone.
-        machine: that has the vectors.
-    """
-    nests = {}
-    for block in sch.get_child_blocks(sch.get_sblock("root")):
-        stmt = sch.get(block)
-        if stmt.name_hint not in kept and not is_reduction(stmt) and isinstance(stmt.body, tirx.BufferStore):
-            nests[stmt.name_hint] = _by_rows(stmt, machine)
-    nests = {name: nest for name, nest in nests.items() if nest is not None}
-    return replace_nests(sch, nests) if nests else sch
-
-
 def vectorise(sch: Schedule, block, machine: Machine, parallel: bool) -> None:
     """A pointwise block that stays what it is: vectors where they divide the innermost loop."""
     loops = sch.get_loops(block)
@@ -108,9 +90,9 @@ def _enough(sch: Schedule, loops: list) -> list:
     return loops
 
 
-def _by_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
-    """The block's nest in vectors; None where no axis is written contiguously."""
-    row = read_row(block, machine)
+def cut_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
+    """The nest of a pointwise block, its rows in vectors; None where no axis is written contiguously."""
+    row = read_row(block, machine) if isinstance(block.body, tirx.BufferStore) else None
     if row is None:
         return None
     lanes = best_lanes(row.length, machine.lanes)
@@ -119,11 +101,11 @@ def _by_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
         stmt = in_pieces(row, body, machine)
     else:
         size = CHUNK * lanes
-        chunk = tirx.IterVar(tvm.ir.Range(0, index(-(-row.length // size))), tirx.Var("v_chunk", "int64"), 0)
+        chunk = axis_of("v_chunk", -(-row.length // size))
         axes.append(chunk)
         start = tirx.Min(chunk.var * size, index(row.length - size))
         stmt = tirx.SeqStmt([at_lanes(row, body, start + step, lanes) for step in range(0, size, lanes)])
-    return nest_of(block, axes, regions(body.value, row), [region(body.buffer, [body.indices], row)], stmt)
+    return nest_of_rows(block.name_hint, axes, row, body, stmt)
 
 
 def read_row(block: s_tir.SBlock, machine: Machine) -> Row | None:
@@ -156,10 +138,7 @@ def read_row(block: s_tir.SBlock, machine: Machine) -> Row | None:
 def _split_row(axis: tirx.IterVar, part: int, outer: list, inner: list, fixed: dict) -> Row:
     """A row of a part of an axis and all of the inner ones."""
     extent = int(axis.dom.extent)
-    across, along = (
-        tirx.IterVar(tvm.ir.Range(0, index(n)), tirx.Var(f"{axis.var.name}_{which}", "int64"), 0)
-        for n, which in ((extent // part, "o"), (part, "i"))
-    )
+    across, along = (axis_of(f"{axis.var.name}_{which}", n) for n, which in ((extent // part, "o"), (part, "i")))
     return Row((*outer, across), (along, *inner), fixed | {axis.var: across.var * part + along.var})
 
 
@@ -292,22 +271,30 @@ def _decided(row: Row, store: tirx.BufferStore, start: int, end: int) -> tirx.Bu
     return structural_map(store, (tvm.ir.Call, decide))
 
 
-def uses(part, axes: tuple[tirx.IterVar, ...]) -> bool:
-    """Whether an expression depends on one of the axes."""
-    found: list[tirx.Var] = []
-    structural_walk(part, (tirx.Var, found.append))
-    return any(variable.same_as(axis.var) for variable in found for axis in axes)
+def nest_of_rows(name: str, axes: list[tirx.IterVar], row: Row, store: tirx.BufferStore, stmt: tirx.Stmt, allocated=()):
+    """A nest that computes a row, or a part of one, in each iteration.
+
+    Args:
+        name: of its block.
+        axes: of its block.
+        row: what they choose.
+        store: what computes an element of the row: says what the block reads and writes.
+        stmt: what computes the row.
+        allocated: buffers of the block's own.
+    """
+    reads, writes = _regions(store.value, row), [_region(store.buffer, [store.indices], row)]
+    return nest_of(s_tir.SBlock(axes or [axis_of("v_row", 1)], reads, writes, name, stmt, None, allocated))
 
 
-def regions(value, row: Row) -> list:
+def _regions(value, row: Row) -> list:
     """What one row reads of each buffer; TVM wants each buffer once."""
     places: dict = {}
     for load in loads_of(value):
         places.setdefault(load.source, []).append(load.indices)
-    return [region(buffer, indices, row) for buffer, indices in places.items()]
+    return [_region(buffer, indices, row) for buffer, indices in places.items()]
 
 
-def region(buffer, places: list, row: Row):
+def _region(buffer, places: list, row: Row):
     """What one row touches, at these indices: all along an axis that the row runs along, or more than one place."""
     ranges = []
     for positions, extent in zip(zip(*places), buffer.shape):
@@ -315,46 +302,3 @@ def region(buffer, places: list, row: Row):
         whole = uses(first, row.inner) or loads_of(first) or any(not structural_equal(first, each) for each in others)
         ranges.append(tvm.ir.Range(0, extent) if whole else tvm.ir.Range.from_min_extent(first, 1))
     return tirx.BufferRegion(buffer, ranges)
-
-
-def index(value: int) -> tirx.Expr:
-    return tirx.const(value, "int64")
-
-
-def substitute(part, values: dict) -> tirx.Stmt:
-    """An expression or a statement with values in place of variables."""
-
-    def of(variable: tirx.Var):
-        return next((value for name, value in values.items() if name.same_as(variable)), variable)
-
-    return structural_map(part, (tirx.Var, of)) if values else part
-
-
-def nest_of(block: s_tir.SBlock, axes: list[tirx.IterVar], reads: list, writes: list, body: tirx.Stmt, allocated=None):
-    """A block named as another in one serial loop for each axis, at least one."""
-    axes = axes or [tirx.IterVar(tvm.ir.Range(0, index(1)), tirx.Var("v_row", "int64"), 0)]
-    loops = [tirx.Var(f"i{k}", "int64") for k in range(len(axes))]
-    new = s_tir.SBlock(axes, reads, writes, block.name_hint, body, None, allocated or [])
-    stmt: tirx.Stmt = s_tir.SBlockRealize(loops, True, new)
-    for loop, axis in reversed(list(zip(loops, axes))):
-        stmt = tirx.For(loop, index(0), axis.dom.extent, tirx.ForKind.SERIAL, stmt)
-    return stmt
-
-
-def replace_nests(sch: Schedule, nests: dict[str, tirx.Stmt | None], dropped=()) -> Schedule:
-    """A schedule of the function with other nests for the blocks named (None: without), less the buffers dropped."""
-    function = sch.mod["main"]
-    root = function.body.block
-    old = list(root.body.seq) if isinstance(root.body, tirx.SeqStmt) else [root.body]
-    new = [nest for nest in (nests.get(_block_of(each).name_hint, each) for each in old) if nest is not None]
-    buffers = [buffer for buffer in root.alloc_buffers if not any(buffer.same_as(other) for other in dropped)]
-    body = tirx.SeqStmt(new) if len(new) > 1 else new[0]
-    root = s_tir.SBlock([], [], [], root.name_hint, body, None, buffers)
-    function = tirx.PrimFunc(function.params, s_tir.SBlockRealize([], True, root), function.ret_type, function.attrs)
-    return Schedule(tvm.IRModule({"main": function}))
-
-
-def _block_of(stmt: tirx.Stmt) -> s_tir.SBlock:
-    while isinstance(stmt, tirx.For):
-        stmt = stmt.body
-    return stmt.block

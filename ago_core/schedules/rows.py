@@ -17,19 +17,9 @@ from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, loads_of, read_nest
 from ago_core.schedules.normalise import is_plain_reduction
-from ago_core.schedules.overlap import best_lanes
-from ago_core.schedules.pointwise import (
-    UNROLLED,
-    Row,
-    at_element,
-    bound,
-    index,
-    nest_of,
-    region,
-    regions,
-    replace_nests,
-)
-from ago_core.schedules.tile import LATENCY, vector_axis, widest_lanes
+from ago_core.schedules.pointwise import UNROLLED, Row, at_element, bound, nest_of_rows
+from ago_core.schedules.rewrite import index
+from ago_core.schedules.tile import LATENCY, best_lanes, vector_axis, widest_lanes
 
 
 def row_axis(nest: Nest) -> int | None:
@@ -61,22 +51,6 @@ def reduce_rows(sch: Schedule, block, nest: Nest, machine: Machine, parallel: bo
     if lanes > 1:
         start = sch.decompose_reduction(partial, loops[len(spatial)])
         sch.vectorize(sch.get_loops(start)[-1])
-
-
-def cut_reductions(sch: Schedule, kept: frozenset[str], machine: Machine) -> Schedule:
-    """A schedule of the function with every sum or maximum of one row in several vectors.
-
-    Args:
-        sch: the function, its blocks under the root in loops of their own.
-        kept: names of blocks to leave alone.
-        machine: that has the vectors.
-    """
-    nests = {}
-    for block in sch.get_child_blocks(sch.get_sblock("root")):
-        stmt = sch.get(block)
-        if stmt.name_hint not in kept and is_plain_reduction(stmt) and reduces_one_row(stmt, machine):
-            nests[stmt.name_hint] = _reduced(stmt, machine)
-    return replace_nests(sch, nests) if nests else sch
 
 
 def reduces_one_row(block: s_tir.SBlock, machine: Machine) -> bool:
@@ -165,23 +139,23 @@ class _Sum:
         return tirx.For(lane, index(0), index(size or self.lanes), tirx.ForKind.VECTORIZED, body(lane))
 
 
-def _reduced(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt:
-    """The block's nest, a row in each iteration."""
-    store = block.body
+def cut_reduction(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
+    """The nest of a sum or maximum of one row, the row in several vectors; None where it is none such."""
+    if not is_plain_reduction(block) or not reduces_one_row(block, machine):
+        return None
     fixed = {axis.var: index(0) for axis in block.iter_vars if int(axis.dom.extent) == 1}
     axes = [axis for axis in block.iter_vars if int(axis.dom.extent) > 1]
     spatial = [axis for axis in axes if axis.iter_type != REDUCTION_AXIS]
     row = Row(tuple(spatial), tuple(axis for axis in axes if axis.iter_type == REDUCTION_AXIS), fixed)
     lanes = best_lanes(row.length, machine.lanes)
     count = next(count for count in (LATENCY, 2, 1) if count * lanes <= row.length)
-    part = tirx.decl_buffer([index(count * lanes)], str(store.buffer.dtype), f"{store.buffer.name}_part", scope="local")
-    value = bound(row, _added(store))
-    total = _Sum(row, value, type(store.value), lanes, count, part)
-    indices = [bound(row, position) for position in store.indices]
-    end = tirx.BufferStore(store.buffer, part[index(0)], indices)
+    out = block.body.buffer
+    part = tirx.decl_buffer([index(count * lanes)], str(out.dtype), f"{out.name}_part", scope="local")
+    store = bound(row, tirx.BufferStore(out, _added(block.body), block.body.indices))
+    total = _Sum(row, store.value, type(block.body.value), lanes, count, part)
+    end = tirx.BufferStore(out, part[index(0)], store.indices)
     body = tirx.SeqStmt([*total.start(), *total.add(), *total.rest(block.init.value), *total.fold(), end])
-    writes = [region(store.buffer, [indices], row)]
-    return nest_of(block, spatial, regions(value, row), writes, body, [part])
+    return nest_of_rows(block.name_hint, spatial, row, store, body, [part])
 
 
 def _added(store: tirx.BufferStore) -> tirx.Expr:

@@ -22,7 +22,7 @@ from ago_core.schedules.apply import epilogue_of
 from ago_core.schedules.fuse import Task, within
 from ago_core.schedules.machine import FLOAT_BYTES, Machine
 from ago_core.schedules.nest import Nest, Window, read_nest, read_windows
-from ago_core.schedules.normalise import blocks_of, is_plain_reduction, is_reduction
+from ago_core.schedules.normalise import blocks_of, is_plain_reduction
 from ago_core.schedules.tile import choose_tile, cycles_each, divisors, vector_axis
 
 BYTES_A_CYCLE = 12
@@ -124,13 +124,10 @@ def _stage(sch: Schedule, blocks: tuple[str, ...], block, last, previous) -> Sta
 
 def _padded(sch: Schedule, blocks: tuple[str, ...], previous):
     """What the stage reads of the stage before: its result, or the padded copy of it."""
-    if previous is None:
-        return None
-    for name in blocks:
-        stmt = sch.get(sch.get_sblock(name))
-        if not is_reduction(stmt) and isinstance(stmt.body, tirx.BufferStore) and name == blocks[0] and len(blocks) > 2:
-            return stmt.body.buffer
-    return previous
+    if previous is None or len(blocks) <= 2:
+        return previous
+    first = sch.get(sch.get_sblock(blocks[0])).body
+    return first.buffer if isinstance(first, tirx.BufferStore) else previous
 
 
 def _join(stage: Stage, group: Group, machine: Machine) -> Group | None:

@@ -14,10 +14,11 @@ native width: one that does not divide is halved), times what an uneven split ov
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 
 from ago_core.schedules.machine import Machine
-from ago_core.schedules.nest import Axis, Nest
+from ago_core.schedules.nest import Axis, Nest, Stride
 
 ISSUE = 2
 """Multiply-adds, and loads, that start in a cycle."""
@@ -29,7 +30,7 @@ SPARE = 2
 """Registers that the compiler needs for itself: 7 · 4 sums and 4 operands spill among 32, at half the speed."""
 
 MAX_WINDOW = 32
-"""Reductions of at most this many steps are unrolled whole."""
+"""Reductions of at most this many steps are unrolled whole: most conditions in them are then decided by compiling."""
 
 TILE_START, SUM_END = 30.0, 1.5
 """Cycles, estimated from pointwise convolutions of 16 to 960 input channels."""
@@ -64,18 +65,15 @@ class Tile:
     @property
     def accumulators(self) -> int:
         """Vector registers that hold sums."""
-        count = self.vectors
-        for _, extent in self.columns:
-            count *= extent
-        return count
+        return self.vectors * math.prod(extent for _, extent in self.columns)
 
 
 def choose_tile(nest: Nest, machine: Machine, guarded: frozenset[int] = frozenset()) -> Tile:
     """The tile with the fewest estimated cycles; not across `guarded` axes, whose steps stand under a condition."""
     unrolled = window_steps(nest) <= MAX_WINDOW
     vector = vector_axis(nest)
-    if vector is None:
-        vector = written_axis(nest)
+    if vector is None:  # a grouped convolution's channels: what cannot be read as a vector TVM gathers
+        vector = _widest_axis(nest, {0, 1, None})
     if vector is None:
         return Tile(None, 1, 1, (), (), unrolled)
     columns = tuple(axis for axis in column_axes(nest, vector) if axis not in guarded)
@@ -91,13 +89,12 @@ def choose_tile(nest: Nest, machine: Machine, guarded: frozenset[int] = frozense
 
 def vector_axis(nest: Nest) -> int | None:
     """The widest axis that is written with stride 1 and read with stride 1 or not at all."""
-    fit = [k for k in nest.spatial if nest.axes[k].write == 1 and set(nest.axes[k].reads) <= {0, 1}]
-    return max(fit, key=lambda k: nest.axes[k].extent, default=None)
+    return _widest_axis(nest, {0, 1})
 
 
-def written_axis(nest: Nest) -> int | None:
-    """The widest axis that is written with stride 1, read as vectors or else as TVM can (grouped convolution)."""
-    fit = [k for k in nest.spatial if nest.axes[k].write == 1 and set(nest.axes[k].reads) <= {0, 1, None}]
+def _widest_axis(nest: Nest, reads: set[Stride]) -> int | None:
+    """The widest axis that is written with stride 1 and read with these strides only."""
+    fit = [k for k in nest.spatial if nest.axes[k].write == 1 and set(nest.axes[k].reads) <= reads]
     return max(fit, key=lambda k: nest.axes[k].extent, default=None)
 
 
@@ -127,10 +124,8 @@ def loads(nest: Nest, tile: Tile) -> int:
 
 
 def _loads_of(nest: Nest, tile: Tile, read: int) -> int:
-    count = tile.vectors if nest.axes[tile.vector].reads[read] else 1
-    for axis, extent in tile.columns:
-        count *= extent if nest.axes[axis].reads[read] != 0 else 1
-    return count
+    vectors = tile.vectors if nest.axes[tile.vector].reads[read] else 1
+    return vectors * math.prod(extent for axis, extent in tile.columns if nest.axes[axis].reads[read] != 0)
 
 
 def divisors(extent: int, limit: int) -> list[int]:
@@ -158,19 +153,20 @@ def widest_lanes(extent: int, machine: Machine) -> int:
     return next((width for width in widths if extent % width == 0), 1)
 
 
+def best_lanes(extent: int, widest: int) -> int:
+    """The width with the most useful elements an instruction, the wider of two equals; 1 below four elements."""
+    widths = [widest >> k for k in range(widest.bit_length()) if 4 <= widest >> k <= extent]
+    return max(widths, key=lambda lanes: (extent / -(-extent // lanes), lanes), default=1)
+
+
 def window_steps(nest: Nest) -> int:
     """Steps of the reduction for one output."""
-    steps = 1
-    for k in nest.reductions:
-        steps *= nest.axes[k].extent
-    return steps
+    return math.prod(nest.axes[k].extent for k in nest.reductions)
 
 
 def _tasks(nest: Nest, tile: Tile) -> int:
-    count = 1
-    for k in nest.spatial:
-        count *= nest.axes[k].extent
-    return max(1, count // (tile.accumulators * tile.lanes))
+    outputs = math.prod(nest.axes[k].extent for k in nest.spatial)
+    return max(1, outputs // (tile.accumulators * tile.lanes))
 
 
 def _outermost(nest: Nest, tile: Tile, machine: Machine) -> tuple[int, ...]:
@@ -200,7 +196,4 @@ def _walks_only(axis: Axis, reads: list[int]) -> bool:
 def _tiles(nest: Nest, tile: Tile, axes: tuple[int, ...]) -> int:
     """Tiles along some axes."""
     size = {tile.vector: tile.lanes * tile.vectors, **dict(tile.columns)}
-    count = 1
-    for k in axes:
-        count *= nest.axes[k].extent // size.get(k, 1)
-    return max(1, count)
+    return max(1, math.prod(nest.axes[k].extent // size.get(k, 1) for k in axes))
