@@ -27,7 +27,6 @@ TVM_BIND_THREADS=0 TVM_NUM_THREADS=1 taskset -c 1 python -m benchmarks.fusion
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import signal
 import sys
@@ -37,10 +36,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.chains import Chain, distinct_chains
-from benchmarks.environment import environment
 from benchmarks.fusion_report import line_of, table
 from benchmarks.fusion_worker import SEED, measure_chain
 from benchmarks.models import SAMPLES
+from benchmarks.resumable import command, kept, one_of_each_kind, save, started
 from benchmarks.roofline import use_threads
 
 RESULTS = Path(__file__).parent / "results" / "fusion.json"
@@ -50,21 +49,7 @@ MEMORY = 12_000_000 << 10
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1, choices=range(1, 65), metavar="N", help="of all code")
-    parser.add_argument("--quick", action="store_true", help="only one shape of each kind")
-    parser.add_argument("--again", action="store_true", help="measure everything anew")
-    parser.add_argument("--report", action="store_true", help="print the table of the last run")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    args = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    if not args.report:
-        _measure(results, args)
-    run = results.get(str(args.threads))
-    if run is None:
-        sys.exit(f"Nothing has been measured with {args.threads} thread(s): run without --report first.")
-    print(json.dumps(run) if args.json else table(run))
-    return 0
+    return command(__doc__, RESULTS, _measure, table)
 
 
 def _measure(results: dict, args: argparse.Namespace) -> None:
@@ -72,7 +57,7 @@ def _measure(results: dict, args: argparse.Namespace) -> None:
     use_threads(args.threads)
     run = results[str(args.threads)] = started(results.get(str(args.threads)), args.threads)
     every = distinct_chains(SAMPLES)
-    run["chains"] = {chain.name: run["chains"][chain.name] for chain in every if chain.name in run["chains"]}
+    run |= {"seed": SEED, "chains": kept(run.get("chains", {}), every)}
     with Worker(args.threads) as worker:
         for chain in one_of_each_kind(every) if args.quick else every:
             known = None if args.again else run["chains"].get(chain.name, {}).get("code")
@@ -80,30 +65,8 @@ def _measure(results: dict, args: argparse.Namespace) -> None:
             if found["code"] is not None and found["code"] == known:
                 continue
             record = run["chains"][chain.name] = describe(chain) | found
-            save(results)
+            save(RESULTS, results)
             print(line_of(record), file=sys.stderr, flush=True)
-
-
-def save(results: dict) -> None:
-    """Replaces the file as a whole, so that a run that is stopped meanwhile leaves the last one."""
-    new = RESULTS.with_suffix(".new")
-    new.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    new.replace(RESULTS)
-
-
-def started(old: dict | None, threads: int) -> dict:
-    """A run that goes on from the records of an old one; from none that another machine or version wrote."""
-    where = environment() | {"threads": threads}
-    same = old is not None and all(old["environment"][key] == where[key] for key in ("machine", "versions"))
-    return {"environment": where, "seed": SEED, "chains": old["chains"] if same else {}}
-
-
-def one_of_each_kind(chains: list[Chain]) -> list[Chain]:
-    """Of each kind the one in the middle of the networks' order."""
-    kinds: dict[str, list[Chain]] = {}
-    for chain in chains:
-        kinds.setdefault(chain.kind, []).append(chain)
-    return [group[len(group) // 2] for group in kinds.values()]
 
 
 def describe(chain: Chain) -> dict:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -34,11 +33,11 @@ from ago_core.devices.local import host_target
 from ago_core.lowering.build import build_functions
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import machine_of
-from benchmarks.environment import environment
 from benchmarks.kernels_report import table
 from benchmarks.models import SAMPLES
 from benchmarks.onnx_operators import BoundSession, identity_session, sessions
 from benchmarks.operators import SEED, Kernel, distinct_kernels
+from benchmarks.resumable import command, kept, one_of_each_kind, save, started
 from benchmarks.roofline import Roofline, measure_roofline, use_threads
 from benchmarks.timing import REST_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
 
@@ -46,58 +45,32 @@ RESULTS = Path(__file__).parent / "results" / "kernels.json"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1, choices=range(1, 65), metavar="N", help="of both sides")
-    parser.add_argument("--quick", action="store_true", help="only one shape of each kind")
-    parser.add_argument("--again", action="store_true", help="measure everything anew")
-    parser.add_argument("--report", action="store_true", help="print the table of the last run")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    args = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    if not args.report:
-        _measure(results, args)
-    run = results.get(str(args.threads))
-    if run is None:
-        sys.exit(f"Nothing has been measured with {args.threads} thread(s): run without --report first.")
-    print(json.dumps(run) if args.json else table(run))
-    return 0
+    return command(__doc__, RESULTS, _measure, table)
 
 
 def _measure(results: dict, args: argparse.Namespace) -> None:
     """Adds what is missing to `results`, and saves after each operator."""
     use_threads(args.threads)
-    run = results[str(args.threads)] = _started(results.get(str(args.threads)), args.threads)
+    run = results[str(args.threads)] = started(results.get(str(args.threads)), args.threads)
+    run["roofline"] = _roofline(run.get("roofline"), args.threads)
     every = distinct_kernels(SAMPLES)
-    run["kernels"] = {kernel.name: run["kernels"][kernel.name] for kernel in every if kernel.name in run["kernels"]}
-    for kernel in _one_of_each_kind(every) if args.quick else every:
+    run |= {"seed": SEED, "kernels": kept(run.get("kernels", {}), every)}
+    for kernel in one_of_each_kind(sorted(every, key=lambda each: each.traffic)) if args.quick else every:
         function = schedule_function(kernel.function, machine_of(host_target(args.threads)))
         code = hashlib.sha256(function.script().encode()).hexdigest()[:16]
         if not args.again and run["kernels"].get(kernel.name, {}).get("code") == code:
             continue
         record = describe(kernel) | {"code": code} | measure_kernel(kernel, function, args.threads)
         run["kernels"][kernel.name] = record
-        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        save(RESULTS, results)
         print(_line(record), file=sys.stderr, flush=True)
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    save(RESULTS, results)
 
 
-def _started(old: dict | None, threads: int) -> dict:
-    """A run that goes on from the records of an old one; from none that another machine or version wrote."""
-    where = environment() | {"threads": threads}
-    run = {"environment": where, "seed": SEED, "kernels": {}}
+def _roofline(old: dict | None, threads: int) -> dict:
+    """As it is measured now, or as it was where that was better."""
     roofline = measure_roofline(threads)
-    if old and all(old["environment"][key] == where[key] for key in ("machine", "versions")):
-        roofline = roofline.or_better(Roofline.from_json(old["roofline"]))
-        run["kernels"] = old["kernels"]
-    return run | {"roofline": roofline.to_json()}
-
-
-def _one_of_each_kind(kernels: list[Kernel]) -> list[Kernel]:
-    """Of each kind the one that moves a middling number of bytes."""
-    kinds: dict[str, list[Kernel]] = {}
-    for kernel in kernels:
-        kinds.setdefault(kernel.kind, []).append(kernel)
-    return [sorted(group, key=lambda kernel: kernel.traffic)[len(group) // 2] for group in kinds.values()]
+    return (roofline.or_better(Roofline.from_json(old)) if old else roofline).to_json()
 
 
 def describe(kernel: Kernel) -> dict:

@@ -1,6 +1,5 @@
 """The pure parts of the benchmark of fusion: which chains there are, which tasks are tried, how times are judged."""
 
-import json
 import sys
 
 import pytest
@@ -229,14 +228,6 @@ def test_a_line_says_what_was_found():
     assert line_of(record("a", failed="no memory")).endswith(": no memory")
 
 
-def test_a_run_goes_on_only_from_the_same_machine_and_versions(monkeypatch):
-    monkeypatch.setattr(fusion, "environment", lambda: {"machine": "m", "versions": {"apache-tvm": "1"}})
-    old = {"environment": {"machine": "m", "versions": {"apache-tvm": "1"}}, "chains": {"a": {}}}
-    assert fusion.started(old, 1)["chains"] == {"a": {}}
-    assert fusion.started(old | {"environment": {"machine": "n", "versions": {"apache-tvm": "1"}}}, 1)["chains"] == {}
-    assert fusion.started(None, 1)["chains"] == {}
-
-
 class Script(fusion.Worker):
     """A worker whose process answers as written."""
 
@@ -268,14 +259,6 @@ def test_code_that_is_known_is_not_recorded_again():
 def test_a_failure_keeps_what_exploded_before_it():
     found = Script(("task 1", "too long"), ("apart", {"code": None, "failed": "no"})).measure(None, None)
     assert found == {"code": None, "failed": "no", "exploded": {"task 1": "too long"}}
-
-
-def test_results_are_replaced_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(fusion, "RESULTS", tmp_path / "fusion.json")
-    for results in ({"1": "µ"}, {"2": "→"}):
-        fusion.save(results)
-    assert [path.name for path in tmp_path.iterdir()] == ["fusion.json"]
-    assert json.loads(fusion.RESULTS.read_text()) == {"2": "→"}
 
 
 def test_a_report_of_nothing_says_so(tmp_path, monkeypatch):
