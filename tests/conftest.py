@@ -27,3 +27,28 @@ def golden(request):
         assert text == path.read_text(), f"{name} changed: look at the difference, then run pytest --update-golden"
 
     return compare
+
+
+@pytest.fixture(scope="module")
+def shared_store():
+    """One store for all tests of a module: a model is loaded once."""
+    from app.services import models
+
+    return models.ModelStore(models.load)
+
+
+@pytest.fixture
+def app(monkeypatch, shared_store):
+    """The app on SPEC, loaded."""
+    from app import state
+    from tests import app_driver
+
+    monkeypatch.setattr(state, "model_store", lambda: shared_store)
+    return app_driver.opened(app_driver.SPEC)
+
+
+@pytest.fixture
+def edited(app):
+    """The heuristic's partition, to be edited in the left panel."""
+    app.button(key="icon-edit-left").click().run()
+    return app

@@ -9,18 +9,29 @@ from pathlib import Path
 
 import onnx
 import pytest
-from onnx import TensorProto, helper
-from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.services import loaded, models
 from app.services.jobs import JobQueue
 from app.services.jobs import State as JobState
 from sample_models import SAMPLES
+from tests.app_driver import (
+    COMPARE,
+    EXPLORE,
+    ROOT,
+    RUN,
+    SPEC,
+    button,
+    inspector_tabs,
+    model_bytes,
+    opened,
+    own,
+    select,
+    settle,
+    text,
+    upload_model,
+)
 
-ROOT = Path(__file__).resolve().parents[1]
-SPEC = "squeezenet@56"
-EXPLORE, COMPARE, RUN = (f"screens/{name}.py" for name in ("explore", "compare", "run"))
 REPORT = {
     "max_rel_error": 3.2e-7,
     "tolerance": 1e-4,
@@ -33,64 +44,6 @@ REPORT = {
     "build_seconds": 3.5,
     "versions": {"numpy": "2"},
 }
-
-
-@pytest.fixture(scope="module")
-def shared_store():
-    """One store for all tests: a model is loaded once."""
-    return models.ModelStore(models.load)
-
-
-@pytest.fixture
-def app(monkeypatch, shared_store):
-    """The app on SPEC, loaded. `TestApp.page` switches pages."""
-    monkeypatch.setattr(state, "model_store", lambda: shared_store)
-    return opened(SPEC)
-
-
-def opened(spec, settled=True):
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=20)
-    if spec:
-        app.query_params["model"] = spec
-    app.run()
-    return settle(app) if settled else app
-
-
-def settle(app):
-    """Waits for what is on its way, as the page's own refresh does."""
-    end = time.monotonic() + 20
-    while loading_task(app) is not None:
-        assert time.monotonic() < end
-        loading_task(app).wait(5)
-        app.run()
-    assert not app.exception
-    return app
-
-
-def own(app):
-    return app.session_state["session"]
-
-
-def loading_task(app):
-    session = own(app)
-    if session.loading:
-        return session.loading[1]
-    return session.draft.task if session.draft and session.draft.symbols is None else None
-
-
-def text(app):
-    """All that can be read on the page."""
-    parts = [element.value for kind in ("markdown", "caption", "info", "error", "success") for element in app.get(kind)]
-    parts += [element.proto.body for element in app.get("html")]
-    parts += [f"{metric.label} {metric.value}" for metric in app.metric]
-    return "\n".join(str(part) for part in parts).replace("\\", "")
-
-
-def select(app, *operators, method="", subgraph=None):
-    """What a click in a panel does to the state."""
-    own(app).selected = state.Selected(operators, method, subgraph)
-    app.session_state[state.INSPECTOR_TAB] = method or state.OPERATORS_TAB
-    return app.run()
 
 
 # Loading
@@ -144,26 +97,14 @@ def test_another_sample_replaces_the_model_and_the_link(app):
 # Uploads
 
 
-def model_bytes(batch):
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 4]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"], name="relu")], "tiny", [x], [y])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-
-
-def upload(app, name, content):
-    app.button_group(key="source").set_value("Your own").run()
-    app.file_uploader(key="file").set_value((name, content, "application/octet-stream")).run()
-    return settle(app)
-
-
 def test_an_uploaded_model_is_loaded(app):
-    upload(app, "tiny.onnx", model_bytes(2))
+    upload_model(app, "tiny.onnx", model_bytes(2))
     assert own(app).choice.name == "tiny.onnx" and len(own(app).loaded.graph) == 1
     assert "model" not in app.query_params
 
 
 def test_a_broken_file_is_one_sentence_and_the_former_model_stays(app):
-    upload(app, "broken.onnx", b"hello")
+    upload_model(app, "broken.onnx", b"hello")
     assert "'broken.onnx' is not an ONNX model" in app.error[0].value.replace("\\", "")
     assert own(app).choice.name == SPEC
     assert len(app.error) == 1 and not app.exception
@@ -172,7 +113,7 @@ def test_a_broken_file_is_one_sentence_and_the_former_model_stays(app):
 
 
 def test_symbolic_dimensions_are_asked_for(app):
-    upload(app, "tiny.onnx", model_bytes("batch"))
+    upload_model(app, "tiny.onnx", model_bytes("batch"))
     assert own(app).choice.name == SPEC
     app.number_input(key="size-of-batch").set_value(3)
     app.button(key="FormSubmitter:sizes-Load").click().run()
@@ -183,7 +124,7 @@ def test_symbolic_dimensions_are_asked_for(app):
 
 
 def test_the_uploaded_file_goes_when_it_is_replaced(app):
-    upload(app, "tiny.onnx", model_bytes(2))
+    upload_model(app, "tiny.onnx", model_bytes(2))
     path = own(app).choice.path
     assert path.exists()
     app.button_group(key="source").set_value("Sample").run()
@@ -195,9 +136,9 @@ def test_the_uploaded_file_goes_when_it_is_replaced(app):
 
 def test_the_same_file_from_another_session_is_compiled_from_this_session_s_copy(app, command):
     content = model_bytes(5)
-    upload(app, "tiny.onnx", content)
+    upload_model(app, "tiny.onnx", content)
     first = own(app).choice.path
-    other = upload(opened(SPEC), "tiny.onnx", content)
+    other = upload_model(opened(SPEC), "tiny.onnx", content)
     assert own(other).loaded is own(app).loaded and own(other).choice.path != first
     command("print(json.dumps(report | {'machine': str(os.path.exists(sys.argv[2]))}))")
     own(app).upload = own(app).draft = None
@@ -245,10 +186,6 @@ def test_several_operators_are_summed_and_listed(app):
     select(app, 1, 2, 3, 4)
     assert "4 operators" in inspector_tabs(app)[0]
     assert len(app.dataframe[0].value) == 4
-
-
-def inspector_tabs(app):
-    return [option.content for option in app.button_group(key=state.INSPECTOR_TAB).proto.options]
 
 
 def test_a_subgraph_is_drawn_listed_and_shown_as_code(app):
@@ -344,10 +281,6 @@ def compile_and_run(app, chosen="ago"):
     button(app, "Compile and run").click().run()
     assert not app.exception
     return app
-
-
-def button(app, label):
-    return next(one for one in app.button if one.label == label)
 
 
 def until_idle(app, seconds=10):
@@ -457,5 +390,5 @@ def test_states_of_jobs_are_those_that_the_page_knows():
 
 def test_the_light_models_of_onnx_can_be_uploaded(app):
     path = Path(onnx.__file__).parent / "backend/test/data/light/light_squeezenet.onnx"
-    upload(app, path.name, path.read_bytes())
+    upload_model(app, path.name, path.read_bytes())
     assert own(app).choice.name == path.name
