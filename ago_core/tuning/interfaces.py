@@ -9,13 +9,15 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
-
-from tvm import tirx
+from typing import TYPE_CHECKING, Protocol
 
 from ago_core.errors import UserError
-from ago_core.graph.model import Model
-from ago_core.partition.partition import Partition
+
+if TYPE_CHECKING:  # readers of a journal need no TVM
+    from tvm import tirx
+
+    from ago_core.graph.model import Model
+    from ago_core.partition.partition import Partition
 
 
 class DevicesLost(UserError):

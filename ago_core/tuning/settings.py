@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ago_core.errors import UserError
+from ago_core.partition.settings import Rule, Settings
 
 BATCH = 16
 """Trials proposed and measured together: pause and stop take effect between batches."""
@@ -91,6 +92,7 @@ class TuningSettings:
         ablation: what of AGO is on.
         batch: candidates measured together.
         seed: of the search.
+        clustering: of AGO's partition, where that is the one.
     """
 
     trials: int
@@ -98,6 +100,7 @@ class TuningSettings:
     ablation: Ablation = ABLATIONS["ago"]
     batch: int = BATCH
     seed: int = 0
+    clustering: Settings = Settings()
 
     @property
     def ablation_name(self) -> str:
@@ -116,6 +119,7 @@ class TuningSettings:
             "ablation": ablation,
             "batch": self.batch,
             "seed": self.seed,
+            "clustering": asdict(self.clustering) | {"rule": self.clustering.rule.value},
         }
 
 
@@ -129,6 +133,8 @@ def settings_from_json(data: Mapping[str, Any]) -> TuningSettings:
         device = dict(data["device"])
         kind = {"local": LocalDevice, "rpc": RemoteDevice}[device.pop("kind")]
         ablation = Ablation(**data["ablation"] | {"spaces": Spaces(data["ablation"]["spaces"])})
-        return TuningSettings(int(data["trials"]), kind(**device), ablation, int(data["batch"]), int(data["seed"]))
+        clustering = Settings(**data["clustering"] | {"rule": Rule(data["clustering"]["rule"])})
+        trials, batch, seed = (int(data[name]) for name in ("trials", "batch", "seed"))
+        return TuningSettings(trials, kind(**device), ablation, batch, seed, clustering)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"The session's settings are of another version of this tool: {error!r}.") from error
