@@ -1,6 +1,6 @@
 """Targets by name: this machine, and the phones and boards that people compile for.
 
-A preset holds what a schedule and LLVM need to know; the device itself is asked by `probe.py`. Features that a processor
+A preset holds what a schedule and LLVM need to know; `probe.py` asks the device itself. Features that a processor
 of this kind always has come with its name (`mcpu`); `mattr` only says where a device differs. Cores are the fast ones:
 a parallel loop waits for its slowest thread, so small cores would hold the others up.
 """
