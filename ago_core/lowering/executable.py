@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 
 from ago_core.graph.model import Model, Progress
 from ago_core.lowering.build import without_updates_in_place
-from ago_core.lowering.regroup import regroup
+from ago_core.lowering.regroup import regroup, subgraph_name
 from ago_core.partition.partition import Partition
 from ago_core.schedules.analytic import schedule_module
 from ago_core.schedules.machine import machine_of
@@ -33,23 +35,52 @@ class Compiled:
     build_seconds: float
 
 
-def lower(model: Model, partition: Partition, target: tvm.target.Target) -> tvm.IRModule:
+Functions = Mapping[int, tirx.PrimFunc]
+"""Scheduled functions by index of their subgraph."""
+
+UNTUNED: Functions = MappingProxyType({})
+
+
+def lower(
+    model: Model, partition: Partition, target: tvm.target.Target, functions: Functions = UNTUNED
+) -> tvm.IRModule:
     """One scheduled PrimFunc for each subgraph, and `main` that calls them."""
-    return schedule_module(regroup(model, partition), machine_of(target))
+    return _schedule(regroup(model, partition), target, functions)
 
 
 def compile_model(
-    model: Model, partition: Partition, target: tvm.target.Target, progress: Progress = lambda _: None
+    model: Model,
+    partition: Partition,
+    target: tvm.target.Target,
+    progress: Progress = lambda _: None,
+    functions: Functions = UNTUNED,
 ) -> Compiled:
-    """Builds an executable for `target`; nothing is tuned."""
+    """Builds an executable for `target`.
+
+    Args:
+        functions: what tuning found; the other subgraphs get the analytic schedule. Equal subgraphs are compiled
+            once, with what is given for the first of them.
+    """
     start = time.perf_counter()
     progress("Grouping operators into subgraphs")
     module = regroup(model, partition)
     progress("Scheduling loop nests")
-    module = schedule_module(module, machine_of(target))
+    module = _schedule(module, target, functions)
     progress(f"Generating code for {len(partition)} subgraphs")
     executable = relax.build(without_updates_in_place(module), target, relax_pipeline=_pipeline(target))
     return Compiled(model, partition, executable, target, time.perf_counter() - start)
+
+
+def _schedule(module: tvm.IRModule, target: tvm.target.Target, functions: Functions) -> tvm.IRModule:
+    """Puts what was tuned in the place of its subgraph's function, and schedules the others."""
+    tuned = {subgraph_name(index): function for index, function in functions.items()}
+    others = {gvar: function for gvar, function in module.functions_items() if gvar.name_hint not in tuned}
+    scheduled = schedule_module(tvm.IRModule(others), machine_of(target))
+    for gvar, _ in module.functions_items():
+        name = gvar.name_hint
+        function = tuned[name].with_attr("global_symbol", name) if name in tuned else scheduled[name]
+        module.update_func(gvar, function)
+    return module
 
 
 def _pipeline(target: tvm.target.Target) -> tvm.transform.Pass:

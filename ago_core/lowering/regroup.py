@@ -33,6 +33,11 @@ def regroup(model: Model, partition: Partition) -> tvm.IRModule:
     return relax.transform.DeadCodeElimination()(relax.transform.FuseTIR()(module))
 
 
+def subgraph_name(index: int) -> str:
+    """Of the function of `partition.subgraphs[index]` in the module."""
+    return f"subgraph_{index}"
+
+
 def regroup_one(model: Model, partition: Partition, index: int) -> tirx.PrimFunc | None:
     """The PrimFunc of one subgraph, not scheduled; None for a library call, which has none."""
     group = _group_bindings(model, partition, main_bindings(model.module))[index]
@@ -138,7 +143,7 @@ def _emit_group(builder: relax.BlockBuilder, index: int, group: Group) -> Call:
     out = relax.Var("out", kind)
     block = relax.DataflowBlock([*body, relax.VarBinding(out, result)])
     function = relax.Function(parameters, relax.SeqExpr([block], out), kind, True).with_attr("Primitive", 1)
-    return Call(builder.add_func(function, f"subgraph_{index}"), tuple(arguments), group)
+    return Call(builder.add_func(function, subgraph_name(index)), tuple(arguments), group)
 
 
 def _renamed(value: relax.Expr, local) -> relax.Expr:

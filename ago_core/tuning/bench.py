@@ -1,0 +1,166 @@
+"""Builds, runs, times and checks code on this machine; lives in a process of its own (build_worker.py).
+
+Code is compiled in place by LLVM, so there is nothing to link, write or upload. A function is timed on arguments that
+are allocated once for its task: two calls tell how long it takes, then each of REPEATS figures is the mean of as many calls
+as fill REPEAT_SECONDS. What may become the best then runs once more on the arguments that the
+unscheduled function was given, and every array that it can reach must hold the same afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tvm
+from tvm import tirx
+
+from ago_core.artifacts.reference import Reference, random_inputs, relative_error
+from ago_core.devices.threads import PinnedThreads
+from ago_core.graph.model import Model
+from ago_core.lowering.build import build_functions
+from ago_core.lowering.executable import Functions, compile_model
+from ago_core.lowering.run import Runner
+from ago_core.partition.partition import Partition
+
+SEED = 0
+REPEATS = 5
+REPEAT_SECONDS = 0.002
+HOPELESS = 3.0
+"""Times the best: a candidate that takes so long in its first two calls gets no further ones."""
+REFERENCE_LEVEL = 1
+"""Of LLVM, for unscheduled code: at its default level it compiles for seconds, and runs once."""
+MODEL_RUNS = 20
+
+ENTRY = "main"
+
+
+class Bench:
+    """What a worker holds: built candidates, the arguments of one task, and a model."""
+
+    def __init__(self, threads: int, target: tvm.target.Target):
+        self._threads = PinnedThreads(threads)
+        self._target = target
+        self._built: dict[int, tvm.runtime.Executable] = {}
+        self._key: str | None = None
+        self._task: TaskData | None = None
+        self._model: ModelData | None = None
+
+    def warm_up(self) -> None:
+        """Compiles something and calls it, so that LLVM and the threads are ready."""
+        nothing = tirx.PrimFunc([], tirx.Evaluate(0))
+        self._threads.run(compile_function(nothing, self._target)[ENTRY])
+
+    def start_batch(self, key: str, reference: tirx.PrimFunc) -> None:
+        """Forgets all candidates; and the arguments, unless they are of the same task."""
+        self._built.clear()
+        if key != self._key:
+            self._key, self._task = None, None
+            self._key, self._task = key, TaskData(reference, self._target, self._threads.run)
+
+    def build(self, key: int, function: tirx.PrimFunc) -> None:
+        """Compiles a candidate and keeps it under a key."""
+        self._built[key] = compile_function(function, self._target)
+
+    def time(self, key: int, below: float) -> tuple[float, ...]:
+        """Seconds of one call of a candidate, for each repeat."""
+        return self._threads.run(lambda: time_function(self._built[key], self._task.tensors, below))
+
+    def expect(self) -> None:
+        """Runs the unscheduled function, once for each task."""
+        self._task.expect()
+
+    def error_of(self, key: int) -> float:
+        """Largest relative error over all arrays that a candidate can reach, after a run on the task's arguments."""
+        return self._task.error_of(self._built[key])
+
+    def drop(self, key: int) -> None:
+        """Forgets a candidate."""
+        del self._built[key]
+
+    def start_model(self, model: Model) -> None:
+        """Computes what a model should give (ONNX Runtime)."""
+        self._model = ModelData(model)
+
+    def end_to_end(self, partition: Partition, functions: Functions) -> tuple[tuple[float, ...], float]:
+        """Seconds of each run of the whole model as it would be deployed, and its relative error."""
+        compiled = compile_model(self._model.model, partition, self._target, functions=functions)
+        runner = Runner(compiled, self._model.inputs, len(self._threads.cores))
+        seconds = tuple(milliseconds / 1e3 for milliseconds in runner.latency(MODEL_RUNS).runs_ms)
+        return seconds, max(map(relative_error, runner.outputs(), self._model.expected))
+
+
+def compile_function(function: tirx.PrimFunc, target: tvm.target.Target):
+    """A library whose `main` is the function, ready to be called."""
+    library = build_functions(tvm.IRModule({ENTRY: function.with_attr("global_symbol", ENTRY)}), target)
+    library[ENTRY]  # LLVM's code generator runs when a function is asked for
+    return library
+
+
+def time_function(library, tensors: list, below: float) -> tuple[float, ...]:
+    """Seconds of one call, for each repeat; only of two calls if it is hopeless."""
+
+    def evaluate(number: int, repeat: int) -> tuple[float, ...]:
+        return tuple(library.time_evaluator(ENTRY, tvm.cpu(), number=number, repeat=repeat)(*tensors).results)
+
+    first = evaluate(1, 2)
+    if min(first) > HOPELESS * below:
+        return first
+    return evaluate(math.ceil(REPEAT_SECONDS / max(min(first), 1e-9)), REPEATS)
+
+
+class TaskData:
+    """Arguments of a task, and what the unscheduled function makes of them.
+
+    Attributes:
+        tensors: for timing; what functions write stays there.
+    """
+
+    def __init__(self, reference: tirx.PrimFunc, target: tvm.target.Target, run: Callable):
+        self._reference = reference
+        self._target = target
+        self._run = run
+        self._arrays = random_arguments(reference)
+        self._expected: list[np.ndarray] | None = None
+        self.tensors = [tvm.runtime.tensor(array) for array in self._arrays]
+
+    def expect(self) -> None:
+        if self._expected is None:
+            target = tvm.target.Target(dict(self._target.export()) | {"opt-level": REFERENCE_LEVEL})
+            self._expected = self._after(compile_function(self._reference, target))
+
+    def error_of(self, library) -> float:
+        return max(map(difference, self._after(library), self._expected))
+
+    def _after(self, library) -> list[np.ndarray]:
+        for tensor, array in zip(self.tensors, self._arrays):
+            tensor.copyfrom(array)
+        self._run(lambda: library[ENTRY](*self.tensors))
+        return [tensor.numpy() for tensor in self.tensors]
+
+
+class ModelData:
+    """A model with one random input and ONNX Runtime's outputs for it."""
+
+    def __init__(self, model: Model):
+        self.model = model
+        self.inputs = random_inputs(model.onnx, SEED)
+        self.expected = Reference(model.onnx, 1).outputs(self.inputs)
+
+
+def random_arguments(function: tirx.PrimFunc) -> list[np.ndarray]:
+    """Floats from N(0, 1), integers and booleans 0 or 1, for inputs and outputs alike."""
+    rng = np.random.default_rng(SEED)
+    return [_random(rng, [int(extent) for extent in p.shape], np.dtype(str(p.dtype))) for p in function.params]
+
+
+def _random(rng: np.random.Generator, shape: list[int], dtype: np.dtype) -> np.ndarray:
+    return (rng.standard_normal(shape) if dtype.kind == "f" else rng.integers(0, 2, shape)).astype(dtype)
+
+
+def difference(got: np.ndarray, expected: np.ndarray) -> float:
+    """Relative error of the finite values; infinite where one is finite and the other is not."""
+    finite = np.isfinite(expected)
+    if not np.array_equal(finite, np.isfinite(got)):
+        return math.inf
+    return relative_error(np.where(finite, got, 0), np.where(finite, expected, 0))
