@@ -11,8 +11,19 @@ import warnings
 from ago_core.cli.common import METHODS, show
 from ago_core.cli.partition import diff_command, edit_command, explain_command, partition_command, tasks_command
 from ago_core.cli.run import export_command, run_command
+from ago_core.cli.tune import (
+    DEFAULT_TRACKER,
+    compare_command,
+    pause_command,
+    records_command,
+    resume_command,
+    status_command,
+    stop_command,
+    tune_command,
+)
 from ago_core.errors import UserError
 from ago_core.partition.settings import DEFAULT_THRESHOLD
+from ago_core.tuning.settings import ABLATIONS, BATCH
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -93,8 +104,54 @@ def _parser() -> argparse.ArgumentParser:
     _takes_model(sub)
     _takes_runs(sub)
     sub.add_argument("--output", required=True, metavar="DIR", help="a new folder, or a file name ending in .zip")
+    _session_commands(commands)
     _command(commands, "samples", samples_command, "List the sample models.")
     return parser
+
+
+def _session_commands(commands) -> None:
+    sub = _command(commands, "tune", tune_command, "Tune a model in a session, a process that outlives this one.")
+    _takes_model(sub, choice=False)
+    sub.add_argument("--ablation", choices=ABLATIONS, default="ago", help="what of AGO is on (default: ago, all of it)")
+    sub.add_argument("--partition", metavar="FILE", help="a saved partition instead of the ablation's")
+    _takes_session(sub)
+    sub.add_argument("--detach", action="store_true", help="return at once; see `status`, `stop` and `resume`")
+    sub = _command(commands, "compare", compare_command, "Tune a model by each ablation, one after the other.")
+    _takes_model(sub, choice=False)
+    _takes_session(sub)
+    sub = _command(commands, "resume", resume_command, "Go on with a session that is paused or has ended.")
+    sub.add_argument("--extend", type=_positive, metavar="N", help="so many trials more")
+    sub.add_argument("--detach", action="store_true", help="return at once")
+    sub.add_argument("session", metavar="DIR")
+    for name, command, text in (
+        ("pause", pause_command, "Pause a session after the batch that it measures."),
+        ("stop", stop_command, "Stop a session after the batch that it measures; it can be resumed."),
+        ("status", status_command, "Say how a session stands."),
+    ):
+        _command(commands, name, command, text).add_argument("session", metavar="DIR")
+    sub = _command(commands, "records", records_command, "Write the trials of a session as CSV.")
+    sub.add_argument("session", metavar="DIR")
+    sub.add_argument("--csv", required=True, metavar="FILE")
+
+
+def _takes_session(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--trials", type=_positive, required=True, metavar="N", help="candidates to measure")
+    sub.add_argument("--session", required=True, metavar="DIR", help="a new folder")
+    sub.add_argument("--device", default="local", metavar="KEY", help="local (default), or the key of remote devices")
+    tracker = "{}:{}".format(*DEFAULT_TRACKER)
+    text = f"of the devices with that key (default {tracker})"
+    sub.add_argument("--tracker", type=_address, default=DEFAULT_TRACKER, metavar="HOST:PORT", help=text)
+    sub.add_argument("--preset", metavar="NAME", help="their target, such as raspberry-pi-4")
+    sub.add_argument("--threads", type=_positive, help="of the local device (default: this machine's physical cores)")
+    sub.add_argument("--batch", type=_positive, default=BATCH, help=f"candidates measured together (default {BATCH})")
+    sub.add_argument("--seed", type=int, default=0, help="of the search")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a host and a port, such as 127.0.0.1:9190")
+    return host, int(port)
 
 
 def _command(commands, name: str, command, text: str) -> argparse.ArgumentParser:

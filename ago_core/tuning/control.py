@@ -15,6 +15,7 @@ from typing import Any
 from ago_core.errors import UserError
 from ago_core.tuning import lock
 from ago_core.tuning.events import Command, Kind, State
+from ago_core.tuning.journal import FILE as JOURNAL
 from ago_core.tuning.journal import JournalReader, check_journal, create_journal, open_journal, read_journal
 from ago_core.tuning.settings import TuningSettings, settings_from_json
 
@@ -63,6 +64,7 @@ class Status:
         left: seconds until the trials are spent at that rate; None where that is not known.
         summed: seconds, the sum of the best functions, when the whole model was last measured.
         first, end_to_end: seconds of the whole model as first and as best measured; None where it was not yet.
+        runs: seconds of each run when it was last measured.
         joins_kept, joins_dropped: verdicts so far.
         last_event: number of the newest event: ask for those after it.
     """
@@ -82,6 +84,7 @@ class Status:
     summed: float | None
     first: float | None
     end_to_end: float | None
+    runs: tuple[float, ...]
     joins_kept: int
     joins_dropped: int
     last_event: int
@@ -107,8 +110,11 @@ def _is_sample(model: str | Path) -> bool:
     return isinstance(model, str) and sample_models.is_sample(model)
 
 
-def start(folder: Path, program: tuple[str, ...] = PROGRAM) -> None:
+def start(folder: Path, program: tuple[str, ...] | None = None) -> None:
     """Starts the session's process, detached: it outlives this one. Goes on where the journal ends.
+
+    Args:
+        program: that is given the folder and the descriptor of its lock; by default the real tuner.
 
     Raises:
         UserError: it is running already, or its journal is damaged or cannot be written.
@@ -122,7 +128,7 @@ def start(folder: Path, program: tuple[str, ...] = PROGRAM) -> None:
                     journal.send(command, value)
         with (folder / LOG).open("ab") as log:
             subprocess.Popen(
-                [*program, str(folder.absolute()), str(descriptor)],
+                [*(program or PROGRAM), str(folder.absolute()), str(descriptor)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -136,6 +142,11 @@ def start(folder: Path, program: tuple[str, ...] = PROGRAM) -> None:
         os.close(descriptor)
 
 
+def files(folder: Path) -> list[Path]:
+    """What a session that has measured nothing consists of."""
+    return [*folder.glob(f"{JOURNAL}*"), folder / LOG, folder / lock.FILE]
+
+
 def pause(folder: Path) -> None:
     """Raises UserError where it does not run."""
     _send_to_running(folder, Command.PAUSE)
@@ -146,7 +157,7 @@ def stop(folder: Path) -> None:
     _send_to_running(folder, Command.STOP)
 
 
-def resume(folder: Path, program: tuple[str, ...] = PROGRAM) -> None:
+def resume(folder: Path, program: tuple[str, ...] | None = None) -> None:
     """Goes on with a paused, stopped, failed or interrupted session, or a finished one that was extended."""
     if lock.is_held(folder):
         _send(folder, Command.RESUME)
@@ -215,6 +226,7 @@ def _status(journal: JournalReader, alive: bool) -> Status:
         summed=runs[-1]["summed"] if runs else None,
         first=measured[0] if measured else None,
         end_to_end=min(measured, default=None),
+        runs=tuple(runs[-1]["seconds"]) if runs else (),
         joins_kept=sum(verdicts.values()),
         joins_dropped=len(verdicts) - sum(verdicts.values()),
         last_event=journal.last_event(),

@@ -41,6 +41,8 @@ CREATE TABLE events(
 CREATE INDEX events_by_kind ON events(kind, id);
 CREATE TABLE commands(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, value INTEGER NOT NULL);
 """
+TRIAL = "id, task, seconds, error, correct, device, at, elapsed"
+"""Columns of a `Trial`."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,14 @@ class JournalReader:
 
     def trials(self, after: int = 0) -> Iterator[Trial]:
         """In order; those after trial `after`."""
-        query = "SELECT id, task, seconds, error, correct, device, at, elapsed FROM trials WHERE id > ? ORDER BY id"
-        for id_, task, seconds, error, correct, device, at, elapsed in self._rows(query, after):
-            yield Trial(id_, task, self._measurement(id_, seconds, error, correct, device), at, elapsed)
+        query = f"SELECT {TRIAL} FROM trials WHERE id > ? ORDER BY id"
+        return (self._trial(*row) for row in self._rows(query, after))
+
+    def trials_with_traces(self) -> Iterator[tuple[Trial, str]]:
+        """All, in order."""
+        return (
+            (self._trial(*row), trace) for *row, trace in self._rows(f"SELECT {TRIAL}, trace FROM trials ORDER BY id")
+        )
 
     def traces(self, task: int) -> Iterator[tuple[str, Measurement]]:
         """What was measured of a task, in order."""
@@ -133,6 +140,9 @@ class JournalReader:
     def _event(self, id_: int, at: float, elapsed: float, kind: str, data: str) -> Event:
         return Event(id_, at, elapsed, Kind(kind), self._json(data, f"event {id_}"))
 
+    def _trial(self, id_: int, task: int, seconds: str, error, correct, device, at: float, elapsed: float) -> Trial:
+        return Trial(id_, task, self._measurement(id_, seconds, error, correct, device), at, elapsed)
+
     def _measurement(self, id_: int, seconds: str, error: str | None, correct: int | None, device: str) -> Measurement:
         values = tuple(self._json(seconds, f"trial {id_}"))
         return Measurement(values, error, None if correct is None else bool(correct), device)
@@ -149,10 +159,10 @@ class JournalReader:
             cursor = self._connection.execute(query, values)
         while True:
             with explained(self.folder), self._lock:
-                rows = cursor.fetchmany(100)
-            yield from rows
-            if not rows:
+                row = cursor.fetchone()
+            if row is None:
                 return
+            yield row
 
 
 class Journal(JournalReader):
@@ -261,11 +271,11 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     with explained(folder):
         connection = sqlite3.connect(folder / FILE, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     with contextlib.closing(connection):
+        journal = Journal(folder, connection)
+        _check_schema(journal)
         with explained(folder):
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA user_version = 0")  # a write: fails where it cannot be written
-        journal = Journal(folder, connection)
-        _check_schema(journal)
         yield journal
 
 
@@ -331,7 +341,7 @@ def explained(folder: Path) -> Iterator[None]:
         raise UserError(f"The session in {folder} cannot be read: {error.strerror}.") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT):
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):  # the last: no such table
             raise damaged(folder, str(error)) from error
         reasons = {
             sqlite3.SQLITE_FULL: "the disk is full; make room and resume it",
