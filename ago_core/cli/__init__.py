@@ -9,6 +9,7 @@ import sys
 import warnings
 
 from ago_core.cli.common import METHODS, show
+from ago_core.cli.devices import add_devices
 from ago_core.cli.partition import diff_command, edit_command, explain_command, partition_command, tasks_command
 from ago_core.cli.run import export_command, run_command
 from ago_core.cli.tune import (
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _takes_runs(sub)
     sub.add_argument("--output", required=True, metavar="DIR", help="a new folder, or a file name ending in .zip")
     _session_commands(commands)
+    add_devices(commands, _command)
     _command(commands, "samples", samples_command, "List the sample models.")
     return parser
 
