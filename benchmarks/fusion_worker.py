@@ -25,6 +25,7 @@ from ago_core.schedules.knobs import Estimated
 from ago_core.schedules.machine import Machine, machine_of
 from ago_core.schedules.nest import Nest, read_nest
 from ago_core.schedules.normalise import blocks_of, is_plain_reduction, is_reduction
+from ago_core.schedules.prepare import normalised, prepare
 from ago_core.schedules.stages import group_stages, read_stages
 from ago_core.schedules.tile import divisors
 from benchmarks.chains import Chain, function_of, model_of
@@ -84,13 +85,14 @@ def schedule_chain(chain: Chain, machine: Machine) -> Codes:
     model = model_of(chain.model)
     whole = function_of(model, chain.operators)
     parts = tuple(function_of(model, part) for part in chain.parts)
-    sch = Schedule(analytic.prepare(whole, machine))
+    sch = normalised(whole, machine)
     fused, refused = fuse_by_tasks(sch, candidate_tasks(_last_nest(sch), machine.lanes, _cuts_channels(chain)), machine)
-    groups = group_stages(read_stages(sch), machine)
+    stages = read_stages(sch)
+    groups = group_stages(stages, machine)
     return Codes(
         whole=whole,
         parts=parts,
-        apart=analytic.schedule_groups(sch, [], machine, Estimated()).mod["main"],
+        apart=analytic.schedule_groups(Schedule(prepare(sch, [], machine)), [], machine, Estimated()).mod["main"],
         parts_apart=tuple(analytic.schedule_function(part, machine) for part in parts),
         chosen=analytic.schedule_function(whole, machine),
         groups=tuple((len(group.stages), group.task and group.task.cuts) for group in groups),

@@ -11,9 +11,10 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import Trace
 
 from ago_core.artifacts.reference import relative_error
-from ago_core.schedules.analytic import prepare
+from ago_core.schedules.analytic import Variant, variants
 from ago_core.schedules.machine import Machine
-from ago_core.schedules.space import MAX_UNROLLED, LimitUnrolling, design_spaces, unrolled
+from ago_core.schedules.prepare import normalised
+from ago_core.schedules.space import MAX_UNROLLED, LimitUnrolling, design_space, unrolled
 from tests.schedule_cases import fused, outputs, relu
 
 op = relax.op
@@ -51,43 +52,45 @@ CASES = {
 }
 
 
+def space_of(variant: Variant) -> Schedule:
+    return design_space(Schedule(variant.module), variant, MACHINE)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_sampled_knobs_keep_the_result(name):
     build, *shapes = CASES[name]
     function = fused(build, *shapes)
-    module = prepare(function, MACHINE)
-    spaces = design_spaces(Schedule(module), MACHINE)
-    assert spaces
+    spaces = [(variant.module, space_of(variant)) for variant in variants(function, MACHINE)]
     candidates = []
-    for space in spaces:
+    for module, space in spaces:
         for seed in (1, 2, 3):
             sampled = Schedule(module, seed=seed)
             Trace(space.trace.insts, {}).apply_to_schedule(sampled, remove_postproc=False)
             if LimitUnrolling().apply(sampled):
                 candidates.append(sampled.mod["main"])
     reference, *results = outputs([function, *candidates])
-    assert len(results) >= len(spaces) and any(len(space.trace.decisions) for space in spaces)
+    assert len(results) >= len(spaces) and any(len(space.trace.decisions) for _, space in spaces)
     assert all(relative_error(result, reference) <= 1e-5 for result in results)
 
 
 def test_the_estimate_is_the_first_point():
     build, *shapes = CASES["pointwise, depthwise"]
-    module = prepare(fused(build, *shapes), MACHINE)
-    space = design_spaces(Schedule(module), MACHINE)[0]
-    replayed = Schedule(module)
+    variant = variants(fused(build, *shapes), MACHINE)[0]
+    space = space_of(variant)
+    replayed = Schedule(variant.module)
     space.trace.apply_to_schedule(replayed, remove_postproc=False)
     tvm.ir.assert_structural_equal(replayed.mod, space.mod)
 
 
 def test_chains_have_a_fused_and_an_unfused_space():
     build, *shapes = CASES["inverted residual"]
-    spaces = design_spaces(Schedule(prepare(fused(build, *shapes), MACHINE)), MACHINE)
+    spaces = [space_of(variant) for variant in variants(fused(build, *shapes), MACHINE)]
     parallel = [space.mod.script().count("T.parallel(") for space in spaces]
     assert min(parallel) == 1 < max(parallel)
 
 
 def test_too_much_unrolling_is_rejected():
-    sch = Schedule(prepare(fused(lambda _, a, b: op.matmul(a, b), (64, 64), (64, 64)), MACHINE))
+    sch = normalised(fused(lambda _, a, b: op.matmul(a, b), (64, 64), (64, 64)), MACHINE)
     for loop in sch.get_loops(sch.get_sblock("matmul"))[-2:]:
         sch.unroll(loop)
     assert unrolled(sch.mod["main"].body) == 64 * 64 > MAX_UNROLLED
@@ -103,10 +106,11 @@ def test_metaschedule_searches_the_space(monkeypatch):
     from ago_core.schedules.space import space_generator
 
     build, *shapes = CASES["depthwise, pointwise"]
+    variant = variants(fused(build, *shapes), MACHINE)[0]
     context = ms.TuneContext(
-        mod=prepare(fused(build, *shapes), MACHINE),
+        mod=variant.module,
         target=host_target(),
-        space_generator=space_generator(MACHINE),
+        space_generator=space_generator(variant, MACHINE),
         search_strategy=ms.search_strategy.EvolutionarySearch(population_size=16, genetic_num_iters=1),
         rand_state=1,
         num_threads=1,

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 
 import tvm
-from tvm import s_tir, tirx
+from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm_ffi import StructuralKey
 
 from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules import vector_math  # noqa: F401  registers how exp, tanh, sigmoid and erf are computed
-from ago_core.schedules.apply import apply_tile, epilogue_of
+from ago_core.schedules.apply import apply_tile
 from ago_core.schedules.fuse import fuse_blocks
 from ago_core.schedules.knobs import Estimated, Knobs
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import read_nest
-from ago_core.schedules.normalise import blocks_of, inline_blocks, is_plain_reduction, is_reduction
-from ago_core.schedules.overlap import overlap_vectors
-from ago_core.schedules.pointwise import cut_rows, vectorise
-from ago_core.schedules.rewrite import replace_nests
-from ago_core.schedules.rows import cut_reduction, reduce_rows, row_axis
-from ago_core.schedules.stages import Group, group_stages, read_stages
+from ago_core.schedules.normalise import blocks_of, is_plain_reduction, is_reduction
+from ago_core.schedules.pointwise import vectorise
+from ago_core.schedules.prepare import normalised, prepare
+from ago_core.schedules.rows import reduce_rows, row_axis
+from ago_core.schedules.stages import Group, group_stages, groupings, read_stages
 from ago_core.schedules.tile import choose_tile, vector_axis
 
 REFUSALS = (tvm.s_tir.ScheduleError, tvm.error.InternalError, ValueError)
@@ -51,57 +51,77 @@ def _unnamed(function: tirx.PrimFunc) -> tirx.PrimFunc:
 
 def schedule_function(function: tirx.PrimFunc, machine: Machine) -> tirx.PrimFunc:
     """The function scheduled; its results stay the same but for rounding."""
-    sch = Schedule(prepare(function, machine))
-    return schedule_groups(sch, group_stages(read_stages(sch), machine), machine, Estimated()).mod["main"]
+    sch = normalised(function, machine)
+    return _settled(sch, group_stages(read_stages(sch), machine), machine)[1].mod["main"]
 
 
-def prepare(function: tirx.PrimFunc, machine: Machine) -> tvm.IRModule:
-    """The function, as `main`, with fewer blocks and whole vectors: what schedules and design spaces start from."""
-    sch = Schedule(tvm.IRModule({"main": function}))
-    inline_blocks(sch)
-    sch = overlap_vectors(sch, machine)
-    kept = _of_reductions(sch)
-    others = [block for block in map(sch.get, blocks_of(sch)) if block.name_hint not in kept]
-    nests = {block.name_hint: _along_rows(block, machine) for block in others}
-    return replace_nests(sch, {name: nest for name, nest in nests.items() if nest is not None}).mod
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One way to group a function's stages, as a schedule or a search starts from it.
+
+    Attributes:
+        module: the function as `main`, prepared.
+        groups: of its stages.
+    """
+
+    module: tvm.IRModule
+    groups: list[Group]
 
 
-def _along_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
-    """The block's nest with its rows in vectors; None where it has none."""
-    return cut_reduction(block, machine) if is_reduction(block) else cut_rows(block, machine)
+def variants(function: tirx.PrimFunc, machine: Machine) -> list[Variant]:
+    """The ways to group its stages that TVM can prove right: first the estimated best, then each stage by itself…"""
+    sch = normalised(function, machine)
+    found: list[Variant] = []
+    for groups in groupings(read_stages(sch), machine):
+        variant, _ = _settled(sch, groups, machine)
+        if all(variant.groups != other.groups for other in found):
+            found.append(variant)
+    return found
 
 
-def _of_reductions(sch: Schedule) -> frozenset[str]:
-    """Blocks that belong into the nest of a reduction: its epilogue, and all where several stages may be fused."""
-    stages = read_stages(sch)
-    kept = [name for stage in stages for name in stage.blocks] if len(stages) > 1 else []
-    reductions = [block for block in blocks_of(sch) if is_plain_reduction(sch.get(block))]
-    epilogues = [epilogue for epilogue in (epilogue_of(sch, block) for block in reductions) if epilogue is not None]
-    return frozenset([*kept, *(sch.get(epilogue).name_hint for epilogue in epilogues)])
+def _settled(sch: Schedule, groups: list[Group], machine: Machine) -> tuple[Variant, Schedule]:
+    """The variant and its estimated schedule; a group that TVM refuses falls apart into its stages."""
+    while True:
+        variant = Variant(prepare(sch, groups, machine), groups)
+        try:
+            return variant, schedule_groups(Schedule(variant.module), groups, machine, Estimated())
+        except Unfusable as refused:
+            apart = {id(refused.group): [Group((stage,), None) for stage in refused.group.stages]}
+            groups = [each for group in groups for each in apart.get(id(group), [group])]
+
+
+class Unfusable(Exception):
+    """TVM cannot prove that a group's stages may go into one nest.
+
+    Attributes:
+        group: that group.
+    """
+
+    def __init__(self, group: Group):
+        super().__init__(f"{', '.join(group.blocks)} cannot go into one nest")
+        self.group = group
 
 
 def schedule_groups(sch: Schedule, groups: list[Group], machine: Machine, knobs: Knobs) -> Schedule:
-    """The prepared function with each group of several stages in one nest, and every other block in its own.
+    """A copy of a prepared schedule with each group of several stages in one nest, and every other block in its own.
 
-    Returns:
-        A copy of the schedule; where TVM cannot prove a group right its blocks stay in nests of their own.
+    Raises:
+        Unfusable: TVM cannot prove a group right.
     """
+    sch = sch.copy()
     for group in groups:
         if group.task is not None:
-            sch = _fuse(sch, group, machine, knobs) or sch
+            _fuse(sch, group, machine, knobs)
     for name in [sch.get(block).name_hint for block in blocks_of(sch)]:
         sch = _schedule_block(sch, name, machine, knobs)
     return sch
 
 
-def _fuse(sch: Schedule, group: Group, machine: Machine, knobs: Knobs) -> Schedule | None:
-    """A copy of the schedule with the group in one nest; None where TVM cannot prove that it may be."""
-    fork = sch.copy()
+def _fuse(sch: Schedule, group: Group, machine: Machine, knobs: Knobs) -> None:
     try:
-        fuse_blocks(fork, group.blocks, group.task, machine, knobs)
-    except REFUSALS:
-        return None
-    return fork
+        fuse_blocks(sch, group.blocks, group.task, machine, knobs)
+    except REFUSALS as error:
+        raise Unfusable(group) from error
 
 
 def _schedule_block(sch: Schedule, name: str, machine: Machine, knobs: Knobs) -> Schedule:

@@ -113,11 +113,13 @@ def _guarded(sch: Schedule, loops: list) -> frozenset[int]:
 
 
 def within(nest: Nest, extents: list[int]) -> Nest:
-    """The nest with its spatial axes cut to a box."""
-    axes = list(nest.axes)
+    """The nest with its spatial axes cut to a box, and what it reads with them."""
+    axes, read_bytes = list(nest.axes), list(nest.read_bytes)
     for axis, extent in zip(nest.spatial, extents):
+        for read, stride in enumerate(axes[axis].reads):
+            read_bytes[read] = read_bytes[read] * extent // axes[axis].extent if stride else read_bytes[read]
         axes[axis] = replace(axes[axis], extent=extent)
-    return replace(nest, axes=tuple(axes))
+    return replace(nest, axes=tuple(axes), read_bytes=tuple(read_bytes))
 
 
 def _vectorise(sch: Schedule, block, machine: Machine) -> None:

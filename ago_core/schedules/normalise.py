@@ -1,6 +1,7 @@
 """Fewer blocks, same results: what every schedule starts from.
 
-A block that only computes its output point by point is computed where it is read, if one block reads it. One that only
+A block that only computes its output point by point is computed where it is read, if one block reads it, at one index
+(x · sigmoid(x) reads x there twice). One that only
 moves data (padding, reshape, transpose) is computed where it is read even by several, unless a product reads it: then
 it stays where inlining would cost the product its vectors or put conditions into a long reduction.
 
@@ -16,6 +17,7 @@ import tvm
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
+from tvm_ffi import structural_equal
 
 from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.schedules.nest import calls_of, is_choice, loads_of, read_nest
@@ -61,9 +63,13 @@ def _may_inline(sch: Schedule, block) -> bool:
     if _only_moves(stmt.body.value) and len(loads_of(stmt.body.value)) <= 1:
         return all(not is_reduction(sch.get(reader)) or _keeps_vectors(sch, block, reader) for reader in readers)
     only = sch.get(readers[0])
-    if len(readers) > 1 or is_reduction(only) or not _reads_once(only, stmt.body.buffer):
+    if len(readers) > 1 or is_reduction(only):
         return False
-    return _intrinsics(stmt.body.value) + _intrinsics(only.body) <= MAX_NESTED or not _intrinsics(stmt.body.value)
+    places, calls = _places(only, stmt.body.buffer), _intrinsics(stmt.body.value)
+    if calls and len(places) > 1:
+        return False
+    same = all(structural_equal(place.indices, places[0].indices) for place in places)
+    return same and (not calls or calls + _intrinsics(only.body) <= MAX_NESTED)
 
 
 def _keeps_vectors(sch: Schedule, mover, reader) -> bool:
@@ -95,6 +101,6 @@ def _only_moves(value) -> bool:
     return is_choice(value) and all(_only_moves(argument) for argument in value.args[1:])
 
 
-def _reads_once(reader: s_tir.SBlock, buffer) -> bool:
-    """Whether the reader loads from the buffer in one place only: inlining must not double work."""
-    return sum(load.source.same_as(buffer) for load in loads_of(reader.body)) == 1
+def _places(reader: s_tir.SBlock, buffer) -> list[TensorLoad]:
+    """The loads of the reader from the buffer. At one index several cost nothing more: LLVM finds that they are one."""
+    return [load for load in loads_of(reader.body) if load.source.same_as(buffer)]

@@ -1,7 +1,7 @@
 """Which blocks of a function to put into one nest: the analytic choice, with no trial.
 
 The blocks of a function fall into *stages*: a reduction, its epilogue, and what only prepares its input (padding).
-Going back from the last stage, a stage joins the nest of the one that reads it if the estimated time falls:
+Of all ways to cut their sequence into nests the one with the least estimated time is taken:
 
     time(nest) = Σ over its stages of cycles(tile) · recompute, shared among the cores,
                + bytes that pass through memory / BYTES_A_CYCLE
@@ -13,7 +13,9 @@ producer compute its halo again.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tvm import tirx
 from tvm.s_tir import Schedule
@@ -23,7 +25,7 @@ from ago_core.schedules.fuse import Task, within
 from ago_core.schedules.machine import FLOAT_BYTES, Machine
 from ago_core.schedules.nest import Nest, Window, read_nest, read_windows
 from ago_core.schedules.normalise import blocks_of, is_plain_reduction
-from ago_core.schedules.tile import choose_tile, cycles_each, divisors, vector_axis
+from ago_core.schedules.tile import choose_tile, cycles, divisors, vector_axis
 
 BYTES_A_CYCLE = 12
 """What a core writes and reads back of an intermediate. A guess: 46 GB/s at 3.8 GHz, between the 35 and the 96 GB/s
@@ -65,28 +67,44 @@ class Group:
 
 
 def group_stages(stages: list[Stage], machine: Machine) -> list[Group]:
-    """Stages in groups, from the last to the first."""
-    groups: list[Group] = []
-    for stage in reversed(stages):
-        joined = _join(stage, groups[-1], machine) if groups else None
-        if joined:
-            groups[-1] = joined
-        else:
-            groups.append(Group((stage,), None))
-    return groups[::-1]
+    """Stages in groups: the cut of their sequence with the least estimated time."""
+    best: list[tuple[float, list[Group]]] = [(0.0, [])]
+    for first in reversed(range(len(stages))):
+        cuts = [(time + best[-length][0], length, group) for length, time, group in _groups(stages[first:], machine)]
+        time, length, group = min(cuts, key=lambda cut: cut[:2])
+        best.append((time, [group, *best[-length][1]]))
+    return best[-1][1]
 
 
-def group_all(stages: list[Stage], machine: Machine) -> Group | None:
+def _groups(stages: list[Stage], machine: Machine) -> Iterator[tuple[int, float, Group]]:
+    """Groups that begin with the first stage: (stages, estimated time until their result is in memory, group)."""
+    for length in range(1, len(stages) + 1):
+        members = tuple(stages[:length])
+        if not all(_feeds(members[k], members[k + 1 :]) for k in range(length - 1)):
+            continue
+        tasks = [None] if length == 1 else _tasks(members[-1], machine)
+        times = [(_time(members, task, machine), -k, task) for k, task in enumerate(tasks)]
+        if times:  # of two estimates alike the larger task
+            time, _, task = min(times)
+            yield length, time + 2 * members[-1].bytes / BYTES_A_CYCLE / machine.cores, Group(members, task)
+
+
+def groupings(stages: list[Stage], machine: Machine) -> list[list[Group]]:
+    """Ways to group the stages: the estimated best, each by itself, all in one nest."""
+    whole = _group_all(stages, machine)
+    alone = [Group((stage,), None) for stage in stages]
+    return [group_stages(stages, machine), alone, *([[whole]] if whole else [])]
+
+
+def _group_all(stages: list[Stage], machine: Machine) -> Group | None:
     """All stages in one nest with the task of the least estimate; None where one does not feed the next alone."""
     if len(stages) < 2:
         return None
-    group = Group((stages[-1],), None)
-    for stage in reversed(stages[:-1]):
-        if not _feeds(stage, group):
-            return None
-        group = Group((stage, *group.stages), None)
-    times = [(_time(group.stages, task, machine), k, task) for k, task in enumerate(_tasks(stages[-1], machine))]
-    return Group(group.stages, min(times)[2]) if times else None
+    if not all(_feeds(stages[k], tuple(stages[k + 1 :])) for k in range(len(stages) - 1)):
+        return None
+    members = tuple(stages)
+    times = [(_time(members, task, machine), -k, task) for k, task in enumerate(_tasks(stages[-1], machine))]
+    return Group(members, min(times)[2]) if times else None
 
 
 def read_stages(sch: Schedule) -> list[Stage]:
@@ -131,24 +149,10 @@ def _padded(sch: Schedule, blocks: tuple[str, ...], previous):
     return first.buffer if isinstance(first, tirx.BufferStore) else previous
 
 
-def _join(stage: Stage, group: Group, machine: Machine) -> Group | None:
-    """The group with a stage before it, where that is estimated to be faster."""
-    if not _feeds(stage, group):
-        return None
-    apart = _time((stage,), None, machine) + _time(group.stages, group.task, machine)
-    apart += 2 * stage.bytes / BYTES_A_CYCLE / machine.cores
-    candidates = [
-        (_time((stage, *group.stages), task, machine), k, Group((stage, *group.stages), task))
-        for k, task in enumerate(_tasks(group.stages[-1], machine))
-    ]
-    time, _, joined = min(candidates, default=(math.inf, 0, None))
-    return joined if time < apart else None
-
-
-def _feeds(stage: Stage, group: Group) -> bool:
+def _feeds(stage: Stage, group: tuple[Stage, ...]) -> bool:
     """Whether only the group reads the stage, and its first stage does so in a known way."""
-    inside = {name for each in group.stages for name in each.blocks}
-    windows = group.stages[0].windows
+    inside = {name for each in group for name in each.blocks}
+    windows = group[0].windows
     known = windows is not None and len(windows) == len(stage.nest.spatial)
     return known and bool(stage.readers) and stage.readers <= inside
 
@@ -192,8 +196,9 @@ def _outputs(consumer: Stage, need: list[int]) -> list[int]:
     return [need[window.walked_by] if window.walked_by is not None else 1 for window in consumer.windows]
 
 
+@lru_cache(1 << 12)
 def _cycles(nest: Nest, machine: Machine) -> float:
     tile = choose_tile(nest, machine)
     if tile.vector is None:
         return float(nest.iterations)
-    return cycles_each(nest, tile) * nest.iterations
+    return cycles(nest, tile, machine)

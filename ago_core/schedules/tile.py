@@ -6,9 +6,10 @@ and a chain of additions takes four cycles a link, so
 
     cycles(step) = max(fma / 2, loads / 2, 4)
 
-To it come the cycles that start a tile and those that end each sum (its epilogue and its store). The tile chosen has
-the fewest cycles for each multiply-add among those that fit the registers and divide the extents (vectors of whole
-native width: one that does not divide is halved), times what an uneven split over the cores costs.
+To it come the cycles that start a tile and those that end each sum (its epilogue and its store); and a nest takes no
+less than its operands need to reach the first cache, each tile anew. The tile chosen has the fewest cycles among those
+that fit the registers and divide the extents (vectors of whole native width: one that does not divide is halved), times
+what an uneven split over the cores costs.
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ MAX_WINDOW = 32
 
 TILE_START, SUM_END = 30.0, 1.5
 """Cycles. Guesses between what pointwise convolutions of 16 to 960 input channels were seen to take; not measured."""
+
+L2_BYTES_A_CYCLE, BEYOND_BYTES_A_CYCLE = 40, 20
+"""What a core reads from its second cache and from beyond; copies reach 40 and 10 to 25 on a Zen 5 server."""
+
+MAX_ROWS = 4
+"""Steps of a tile along an axis that walks the same loads as one further in: they lie far apart in memory. A 3×3
+convolution of 3 channels in tiles of 23 rows took 467 µs, in tiles of 3 by 3 it took 272."""
 
 MAX_GUARDED = 512
 """Unrolled multiply-adds under conditions: each is a branch, and compilers take minutes over thousands of them."""
@@ -81,10 +89,17 @@ def choose_tile(nest: Nest, machine: Machine, guarded: frozenset[int] = frozense
     tiles = (
         Tile(vector, lanes, vectors, tuple(zip(columns, extents)), (), unrolled)
         for vectors in divisors(nest.axes[vector].extent // lanes, machine.registers)
-        for extents in itertools.product(*(divisors(nest.axes[k].extent, machine.registers) for k in columns))
+        for extents in itertools.product(*(_extents(nest, k, columns, machine) for k in columns))
     )
     best = min((tile for tile in tiles if _fits(nest, tile, machine)), key=lambda tile: cost(nest, tile, machine))
     return replace(best, outermost=_outermost(nest, best, machine))
+
+
+def _extents(nest: Nest, axis: int, columns: tuple[int, ...], machine: Machine) -> list[int]:
+    """Extents of a tile along one of its column axes."""
+    walked = [stride != 0 for stride in nest.axes[axis].reads]
+    inner = any([stride != 0 for stride in nest.axes[k].reads] == walked for k in columns if k > axis)
+    return divisors(nest.axes[axis].extent, MAX_ROWS if inner else machine.registers)
 
 
 def vector_axis(nest: Nest) -> int | None:
@@ -105,17 +120,50 @@ def column_axes(nest: Nest, vector: int) -> tuple[int, ...]:
 
 
 def cost(nest: Nest, tile: Tile, machine: Machine) -> tuple[float, float]:
-    """Cycles for each multiply-add on one lane, times the imbalance between cores; then loads for each."""
+    """Cycles on one core, times the imbalance between cores; then loads for each multiply-add."""
     tasks = _tasks(nest, tile)
     imbalance = -(-tasks // machine.cores) * machine.cores / tasks
-    return cycles_each(nest, tile) * imbalance, loads(nest, tile) / tile.accumulators
+    return cycles(nest, tile, machine) * imbalance, loads(nest, tile) / tile.accumulators
 
 
-def cycles_each(nest: Nest, tile: Tile) -> float:
-    """Cycles for each multiply-add on one lane, what a tile costs before and after its reduction included."""
+def cycles(nest: Nest, tile: Tile, machine: Machine) -> float:
+    """Cycles on one core: of its arithmetic, or of the bytes that come from beyond its first cache if that is more."""
+    return max(_arithmetic(nest, tile), min(_transfer(nest, tile, machine)))
+
+
+def _arithmetic(nest: Nest, tile: Tile) -> float:
+    """Cycles of the multiply-adds, what a tile costs before and after its reduction included."""
     sums, steps = tile.accumulators, window_steps(nest)
-    cycles = steps * max(sums / ISSUE, loads(nest, tile) / ISSUE, LATENCY)
-    return (cycles + TILE_START + SUM_END * sums) / (sums * tile.lanes * steps)
+    reduction = steps * max(sums / ISSUE, loads(nest, tile) / ISSUE, LATENCY)
+    return (reduction + TILE_START + SUM_END * sums) * nest.iterations / (sums * tile.lanes * steps)
+
+
+def _transfer(nest: Nest, tile: Tile, machine: Machine) -> tuple[float, float]:
+    """Cycles that operands take to the first cache, for two orders of the loops.
+
+    What the vector axis walks (the weights of a product) is `held`, the rest `streamed`. With the weights' loops
+    inside, they are read again for every tile of the other axes; with those loops outermost the rest is, for every
+    tile of theirs. Reading again costs nothing where all of it stays in the first cache.
+
+    Returns:
+        (weights' loops inside, weights' loops outermost).
+    """
+    weights = [read for read, stride in enumerate(nest.axes[tile.vector].reads) if stride]
+    held = sum(nest.read_bytes[read] for read in weights)
+    streamed = sum(nest.read_bytes) - held
+    passes = _tiles(nest, tile, _walking(nest, tile))
+    turns = _tasks(nest, tile) // passes
+    return (
+        _refetch(streamed, 1, machine) + _refetch(held, turns, machine),
+        _refetch(held, 1, machine) + _refetch(streamed, passes, machine),
+    )
+
+
+def _refetch(size: int, times: int, machine: Machine) -> float:
+    """Cycles to read so many bytes so many times through the first cache."""
+    if size > machine.l2_bytes:
+        return size * times / BEYOND_BYTES_A_CYCLE
+    return size * (times if size > machine.l1_bytes // 2 else 1) / L2_BYTES_A_CYCLE
 
 
 def loads(nest: Nest, tile: Tile) -> int:
@@ -170,22 +218,18 @@ def _tasks(nest: Nest, tile: Tile) -> int:
 
 
 def _outermost(nest: Nest, tile: Tile, machine: Machine) -> tuple[int, ...]:
-    """Which operand to stay with: the one whose repeated reading would move more bytes past the second cache.
-
-    The axes that walk what the vector axis walks (the weights of a product) go outside if reading the rest of the
-    operands once for each of their tiles moves fewer bytes than reading the weights once for each tile of the others.
-    """
-    weights = [read for read, stride in enumerate(nest.axes[tile.vector].reads) if stride]
-    walking = tuple(k for k in nest.spatial if _walks_only(nest.axes[k], weights))
-    if tile.vector not in walking or len(weights) == len(nest.read_bytes):
+    """Axes whose loops go outside: those of the weights where that moves fewer bytes, so that they stay in cache."""
+    walking = _walking(nest, tile)
+    if tile.vector not in walking or all(nest.axes[tile.vector].reads):
         return (tile.vector,)
-    held = sum(nest.read_bytes[read] for read in weights)
-    streamed = sum(nest.read_bytes) - held
-    passes = _tiles(nest, tile, walking)
-    turns = _tasks(nest, tile) // passes
-    inside = streamed + held * (turns if held > machine.l2_bytes else 1)
-    outside = held + streamed * (passes if streamed > machine.l2_bytes else 1)
+    inside, outside = _transfer(nest, tile, machine)
     return walking if outside < inside else ()
+
+
+def _walking(nest: Nest, tile: Tile) -> tuple[int, ...]:
+    """The axes that walk what the vector axis walks, and nothing else."""
+    weights = [read for read, stride in enumerate(nest.axes[tile.vector].reads) if stride]
+    return tuple(k for k in nest.spatial if _walks_only(nest.axes[k], weights))
 
 
 def _walks_only(axis: Axis, reads: list[int]) -> bool:
