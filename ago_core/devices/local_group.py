@@ -74,7 +74,7 @@ def start_devices(
     Raises:
         UserError: the key or the address is no good, or something does not start; nothing is left running then.
     """
-    _check(key, host)
+    _check(servers, key, host)
     plan = Plan(host, str(tracker) if tracker else None, key, _share_out(servers, threads))
     folder = _new_folder()
     write_json(folder / "plan.json", asdict(plan))
@@ -121,7 +121,9 @@ def exposure(host: str) -> str | None:
     )
 
 
-def _check(key: str, host: str) -> None:
+def _check(servers: int, key: str, host: str) -> None:
+    if servers < 1:
+        raise UserError("At least one server is needed.")
     if not key or any(letter.isspace() or letter == ":" for letter in key):
         raise UserError(f"{key!r} cannot be a key: it must be a word without spaces and colons, such as pi4.")
     if host in ("0.0.0.0", "::"):

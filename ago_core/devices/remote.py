@@ -155,11 +155,14 @@ class Session:
             machine.set_input("main", *tensors)
         return RemoteModel(self, machine)
 
-    def function(self, name: str, seconds: float = CALL_SECONDS):
-        """A function that the device's own TVM has, such as "runtime.NumThreads"; None where it has none."""
-        with self._within(seconds, f"looking for {name}"), contextlib.suppress(AttributeError):
-            return self._keep(self._session.get_function(name))
-        return None
+    def ask(self, name: str, *arguments, seconds: float = CALL_SECONDS):
+        """What a function of the device's own TVM returns, such as "runtime.NumThreads"; None where it has none."""
+        with self._within(seconds, f"asking {name}"):
+            try:
+                function = self._keep(self._session.get_function(name))
+            except AttributeError:
+                return None
+            return function(*arguments)
 
     def close(self) -> None:
         """Frees the device. What refers to the session's tensors and modules is useless from now on."""
@@ -175,8 +178,6 @@ class Session:
         with self._relay.limit(seconds):
             try:
                 yield
-            except AttributeError:
-                raise
             except Exception as error:  # native code raises many kinds
                 if end := self._relay.ended:
                     raise DeviceLost(self.device, end, doing) from error
