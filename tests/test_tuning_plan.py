@@ -212,7 +212,9 @@ def test_every_task_is_tried_before_any_is_tried_again():
     assert batch_size(plan, [TaskState()] * 3, 0, 1000, 16) == 16
     assert batch_size(plan, [TaskState()] * 3, 0, 32, 16) == 4
     assert batch_size(plan, [TaskState()] * 3, 0, 2, 16) == 1
-    assert batch_size(plan, [TaskState()] * 3, JOIN, 32, 16) == 16
+    assert batch_size(plan, [TaskState()] * 3, JOIN, 1000, 16) == 16
+    assert batch_size(plan, [TaskState()] * 3, JOIN, 48, 16) == 8
+    assert batch_size(plan, [measured(4)] * 3, 0, 6, 16) == 4
 
 
 def test_trials_go_where_they_are_expected_to_gain():

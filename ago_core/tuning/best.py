@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,14 +75,13 @@ def write_best(
 
 
 def _write(path: Path, text: str) -> None:
-    handle, name = -1, ""
+    new = path.with_suffix(".new")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-")
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).replace(path)
+        new.write_text(text)
+        new.replace(path)
     except OSError as error:
-        Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
         raise UserError(
             f"{path} cannot be written: {error.strerror}; make room or make the folder writable."
         ) from error

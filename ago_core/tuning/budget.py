@@ -14,6 +14,7 @@ HOPELESS_TRIALS = 32
 """A task with none right among so many first trials is given up."""
 FIRST_SHARE = 4
 """The first round over all tasks takes at most one in so many of the session's trials."""
+LEAST_BATCH = 4
 
 GAIN_BETWEEN_RUNS = 0.03
 RUN_TRIALS = 256
@@ -69,11 +70,16 @@ def gain(plan: Plan, states: States, task: int, batch: int) -> float:
 
 
 def batch_size(plan: Plan, states: States, task: int, trials: int, batch: int) -> int:
-    """Trials for a task's next batch: fewer at first, so that a short session measures every mini and subgraph once."""
+    """Trials for a task's next batch.
+
+    Smaller in a short session, so that each task could have two; and for a mini's or subgraph's first, so that the
+    first round over all of them is soon done.
+    """
+    usual = min(batch, max(LEAST_BATCH, trials // (2 * len(plan.tasks))))
     if states[task].trials or plan.tasks[task].kind is TaskKind.JOIN:
-        return batch
+        return usual
     first = sum(task.kind is not TaskKind.JOIN for task in plan.tasks)
-    return max(1, min(batch, trials // (FIRST_SHARE * first)))
+    return max(1, min(usual, trials // (FIRST_SHARE * first)))
 
 
 def run_is_due(now: Estimate, last: Estimate | None, trials_since: int, spent: float, elapsed: float) -> bool:

@@ -42,16 +42,17 @@ def main(arguments: list[str], make_backend: MakeBackend) -> int:
         arguments: the folder, and the descriptor of its lock where whoever started this has taken it.
         make_backend: the compiler and the devices.
     """
-    folder = Path(arguments[0])
-    try:
-        lock = int(arguments[1]) if len(arguments) > 1 else take_lock(folder)
-        os.set_inheritable(lock, False)  # workers must not hold it when this process is gone
-        check_journal(folder)
-        with open_journal(folder) as journal:
-            return _run(journal, make_backend)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return USER_ERROR
+    folder, held = Path(arguments[0]), [int(descriptor) for descriptor in arguments[1:]]
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = held[0] if held else take_lock(folder)
+            stack.callback(os.close, lock)
+            os.set_inheritable(lock, False)  # workers must not hold it when this process is gone
+            check_journal(folder)
+            return _run(stack.enter_context(open_journal(folder)), make_backend)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return USER_ERROR
 
 
 def _run(journal: Journal, make_backend: MakeBackend) -> int:
