@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ago_core.devices.quarantine import HEALTHY, Health
-from ago_core.devices.remote import SESSION_SECONDS, DeviceLost, NoDevice, Session, connect
+from ago_core.devices.remote import CONNECT_SECONDS, SESSION_SECONDS, DeviceLost, NoDevice, Session, connect
 from ago_core.devices.tracker import Address, RemoteDevice, State, list_devices, request
 
 SHORT_PAUSE = 5.0
@@ -90,7 +90,7 @@ class Pool:
             if offer is None or not self._sat_out(offer.address):
                 continue
             try:
-                return connect(offer, lifetime)
+                return connect(offer, lifetime, min(left, CONNECT_SECONDS))
             except DeviceLost as lost:
                 self._failed(offer.address, str(lost))
         raise NoDevice(self._why_none(wait))
