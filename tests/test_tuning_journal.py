@@ -18,6 +18,7 @@ from ago_core.tuning.events import Command, Kind
 from ago_core.tuning.interfaces import Measurement
 from ago_core.tuning.journal import FILE, check_journal, create_journal, open_journal, read_journal
 from ago_core.tuning.records import COLUMNS, write_csv
+from ago_core.tuning.repair import repair
 
 ROOT = Path(__file__).parents[1]
 RIGHT = Measurement((3e-4, 1e-4, 2e-4), None, True, "d0")
@@ -219,20 +220,47 @@ def test_a_torn_last_record_is_left_out_and_the_session_goes_on(folder):
     assert trials_in(folder) == 11
 
 
-def test_a_damaged_page_is_a_sentence_and_what_can_be_read_is_saved(folder, tmp_path):
-    add_trials(folder, 200)
-    path = folder / FILE
+def overwrite_middle(path: Path, pages: int) -> None:
     content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 3 * 4096] = os.urandom(3 * 4096)
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + pages * 4096] = os.urandom(pages * 4096)
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"damaged.*records"):
+
+
+def test_a_damaged_page_is_a_sentence_and_the_rest_is_saved(folder, tmp_path):
+    add_trials(folder, 200)
+    overwrite_middle(folder / FILE, pages=3)
+    damage = (folder / FILE).read_bytes()
+    with pytest.raises(UserError, match=r"damaged.*--repair"):
         check_journal(folder)
     out = tmp_path / "out.csv"
     with pytest.raises(UserError, match="damaged"), read_journal(folder) as journal:
         write_csv(journal, out)
-    saved = list(csv.DictReader(out.open()))
-    assert 10 < len(saved) < 200 and [int(row["trial"]) for row in saved] == list(range(1, len(saved) + 1))
+    before = [int(row["trial"]) for row in csv.DictReader(out.open())]
+    assert 10 < len(before) < 200 and before == list(range(1, len(before) + 1))
+
+    saved = repair(folder)
+    check_journal(folder)
+    with read_journal(folder) as journal:
+        trials = [trial.id for trial in journal.trials()]
+        assert len(journal.tasks()) == 2 and journal.meta()["target"] == "t" and journal.events()
+    assert len(trials) == saved >= 190 and trials[: len(before)] == before and trials[-1] == 200
+    assert (folder / "damaged-1.sqlite").read_bytes() == damage
+    add_trials(folder, 1)
+    assert trials_in(folder) == saved + 1
+
+
+def test_repair_leaves_a_whole_journal_as_it_is_and_refuses_what_is_none(folder):
+    add_trials(folder, 20)
+    with read_journal(folder) as journal:
+        events = journal.events()
+    assert repair(folder) == 20
+    with read_journal(folder) as journal:
+        assert journal.events() == events
+    (folder / FILE).write_bytes(b"not a database" * 100)
+    with pytest.raises(UserError, match="Nothing can be saved"):
+        repair(folder)
+    assert (folder / FILE).read_bytes() == b"not a database" * 100 and not list(folder.glob("*repaired*"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database" * 100])
@@ -254,8 +282,9 @@ def test_a_record_that_cannot_be_parsed_is_named(folder):
     with read_journal(folder) as journal:
         rows = journal.trials()
         assert [next(rows).id, next(rows).id] == [1, 2]
-        with pytest.raises(UserError, match=r"trial 3.*damaged|damaged.*trial 3"):
+        with pytest.raises(UserError, match=r"damaged.*trial 3"):
             next(rows)
+    assert repair(folder) == 2 == trials_in(folder)
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(folder):

@@ -123,6 +123,7 @@ def _session_commands(commands) -> None:
     _takes_session(sub)
     sub = _command(commands, "resume", resume_command, "Go on with a session that is paused or has ended.")
     sub.add_argument("--extend", type=_positive, metavar="N", help="so many trials more")
+    sub.add_argument("--repair", action="store_true", help="save what can be read of a damaged journal first")
     sub.add_argument("--detach", action="store_true", help="return at once")
     sub.add_argument("session", metavar="DIR")
     for name, command, text in (

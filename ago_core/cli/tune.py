@@ -16,6 +16,7 @@ from ago_core.tuning.control import Request, Status
 from ago_core.tuning.events import Kind, State
 from ago_core.tuning.journal import read_journal
 from ago_core.tuning.records import write_csv
+from ago_core.tuning.repair import repair
 from ago_core.tuning.settings import ABLATIONS, Ablation, Device, LocalDevice, RemoteDevice, TuningSettings
 
 POLL_SECONDS = 0.5
@@ -31,6 +32,8 @@ def tune_command(args: argparse.Namespace) -> int:
 
 def resume_command(args: argparse.Namespace) -> int:
     folder = Path(args.session)
+    if args.repair:
+        progress(args)(f"{repair(folder)} trials saved")
     if args.extend:
         control.extend(folder, args.extend)
     control.resume(folder)

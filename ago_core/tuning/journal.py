@@ -359,5 +359,5 @@ def damaged(folder: Path, detail: str) -> UserError:
     """The sentence about a journal that is not as it was written."""
     return UserError(
         f"The journal {folder / FILE} is damaged ({detail}); nothing was changed in it. "
-        f"What can be read of it is saved by: python -m ago_core records {folder} --csv FILE."
+        f"Go on with what can be read of it by: python -m ago_core resume {folder} --repair."
     )
