@@ -142,20 +142,22 @@ def _transfer(nest: Nest, tile: Tile, machine: Machine) -> tuple[float, float]:
     """Cycles that operands take to the first cache, for two orders of the loops.
 
     What the vector axis walks (the weights of a product) is `held`, the rest `streamed`. With the weights' loops
-    inside, they are read again for every tile of the other axes; with those loops outermost the rest is, for every
-    tile of theirs. Reading again costs nothing where all of it stays in the first cache.
+    inside, they are read again for every tile of the other axes; with those loops outside the rest is, for every
+    tile of theirs. Reading again costs nothing where all of it stays in the first cache. All this happens for each
+    step of a batch by itself.
 
     Returns:
-        (weights' loops inside, weights' loops outermost).
+        (weights' loops inside, weights' loops outside).
     """
     weights = [read for read, stride in enumerate(nest.axes[tile.vector].reads) if stride]
-    held = sum(nest.read_bytes[read] for read in weights)
-    streamed = sum(nest.read_bytes) - held
+    batch = math.prod(nest.axes[k].extent for k in _batch_axes(nest))
+    held = sum(nest.read_bytes[read] for read in weights) // batch
+    streamed = sum(nest.read_bytes) // batch - held
     passes = _tiles(nest, tile, _walking(nest, tile))
-    turns = _tasks(nest, tile) // passes
+    turns = max(1, _tasks(nest, tile) // passes // batch)
     return (
-        _refetch(streamed, 1, machine) + _refetch(held, turns, machine),
-        _refetch(held, 1, machine) + _refetch(streamed, passes, machine),
+        batch * (_refetch(streamed, 1, machine) + _refetch(held, turns, machine)),
+        batch * (_refetch(held, 1, machine) + _refetch(streamed, passes, machine)),
     )
 
 
@@ -223,7 +225,12 @@ def _outermost(nest: Nest, tile: Tile, machine: Machine) -> tuple[int, ...]:
     if tile.vector not in walking or all(nest.axes[tile.vector].reads):
         return (tile.vector,)
     inside, outside = _transfer(nest, tile, machine)
-    return walking if outside < inside else ()
+    return (*_batch_axes(nest), *walking) if outside < inside else ()
+
+
+def _batch_axes(nest: Nest) -> tuple[int, ...]:
+    """The axes that walk all operands: what is computed for different steps of theirs has nothing in common."""
+    return tuple(k for k in nest.spatial if all(nest.axes[k].reads))
 
 
 def _walking(nest: Nest, tile: Tile) -> tuple[int, ...]:
