@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,11 @@ def calls(function: str, *arguments: int) -> tirx.PrimFunc:
     """Calls a function of the C library, such as abort() or sleep(1000)."""
     values = [tirx.const(argument, "int32") for argument in arguments]
     return tirx.PrimFunc([], tirx.Evaluate(tirx.call_extern("int32", function, *values)))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 def until(condition: Callable[[], object], seconds: float = 30.0):

@@ -16,7 +16,7 @@ import pytest
 from ago_core.artifacts.linker import AARCH64_VARIABLE
 from ago_core.devices.local_group import start_devices, stop_devices
 from ago_core.devices.tracker import Address, list_devices
-from tests.devices import until
+from tests.devices import free_port, until
 
 SCRIPT = Path(__file__).with_name("emulated_arm64.sh")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
@@ -68,7 +68,7 @@ def emulated(tmp_path_factory) -> Iterator[Emulated]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGO_STATE", str(tmp_path_factory.mktemp("state")))
         patch.setenv(AARCH64_VARIABLE, str(HOME / "bin" / "aarch64-link"))
-        group = start_devices(1, "host", threads=1)
+        group = start_devices(1, "host", threads=1, port=free_port())
         yield Emulated(group.tracker)
         stop_devices(group)
 

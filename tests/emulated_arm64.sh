@@ -100,7 +100,8 @@ setup() {
 
 serve() {
   ulimit -c 0
-  export EMU_CPU=${3:-cortex-a76}
+  export EMU_CPU=${3:-cortex-a76} TMPDIR=$EMU_HOME/sessions-$2
+  rm -rf "$TMPDIR"; mkdir "$TMPDIR"
   exec "$EMU_HOME/bin/python" -u "$PROJECT/ago_core/devices/server.py" --tracker "$1" --key "$2"
 }
 

@@ -41,7 +41,7 @@ OUT = np.zeros((4, 8), "float32")
 def group(tmp_path_factory):
     previous = os.environ.get("AGO_STATE")
     os.environ["AGO_STATE"] = str(tmp_path_factory.mktemp("state"))
-    group = start_devices(2, KEY, threads=1)
+    group = start_devices(2, KEY, threads=1, port=devices.free_port())
     yield group
     stop_devices(group)
     assert running_groups() == ()
@@ -305,7 +305,7 @@ def test_groups_are_found_and_stopped_by_other_processes(tmp_path):
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    started = cli("start", "--servers", "1", "--key", "cli")
+    started = cli("start", "--servers", "1", "--key", "cli", "--port", str(devices.free_port()))
     listed = cli()
     assert listed["trackers"] == [started["tracker"]]
     assert [(device["key"], device["state"]) for device in listed["devices"]] == [("cli", "free")]
@@ -315,6 +315,31 @@ def test_groups_are_found_and_stopped_by_other_processes(tmp_path):
     assert cli() == {"trackers": [], "devices": []} and cli("stop") == {"stopped": []}
     with pytest.raises(TrackerLost):
         list_devices(parse_address(started["tracker"]))
+
+
+def test_a_tracker_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGO_STATE", str(tmp_path))
+    group = start_devices(0, "later", port=devices.free_port())
+    try:
+        assert list_devices(group.tracker) == () and running_groups() == (group,)
+    finally:
+        stop_devices(group)
+
+
+def test_two_groups_on_one_machine_have_ports_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGO_STATE", str(tmp_path))
+    groups = []
+    try:
+        for key in ("one", "two"):
+            groups.append(start_devices(1, key, threads=1))
+        assert [device.key for group in groups for device in list_devices(group.tracker)] == ["one", "two"]
+        with pytest.raises(UserError, match=f"cannot listen on {groups[0].tracker}"):
+            start_devices(1, "three", port=groups[0].tracker.port)
+        stop_devices(groups[0])
+        assert [group.key for group in running_groups()] == ["two"]
+    finally:
+        for group in groups:
+            stop_devices(group)
 
 
 def test_servers_register_with_a_tracker_that_exists_already(group, tracker):
@@ -335,7 +360,7 @@ def test_a_client_that_never_comes_gives_the_device_back(tracker):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((0, "k"), "At least one"),
+        ((-1, "k"), "-1 servers"),
         ((1, "two words"), "must be a word"),
         ((1, "k", "0.0.0.0"), "every address at once"),
         ((1, "k", "192.0.2.1"), "cannot listen on 192.0.2.1"),

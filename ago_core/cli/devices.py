@@ -15,11 +15,13 @@ def add_devices(commands, command) -> None:
     _takes_tracker(top)
     own = top.add_subparsers(metavar="COMMAND")
     sub = _under(own, "start", start_command, "Start devices on this machine: servers, and a tracker for them.")
-    sub.add_argument("--servers", type=int, default=1, metavar="N", help="default: 1")
+    sub.add_argument("--servers", type=int, default=1, metavar="N", help="default: 1; 0 for a tracker alone")
     sub.add_argument("--key", default="local-rpc", metavar="K", help="that clients ask for (default: local-rpc)")
     host = "address of this machine to listen on (default: 127.0.0.1, which only this machine reaches)"
     sub.add_argument("--host", default="127.0.0.1", metavar="ADDR", help=host)
     sub.add_argument("--threads", type=int, metavar="N", help="of each server (default: the cores are shared out)")
+    port = "of the tracker (default: 9190, or any other where that is taken)"
+    sub.add_argument("--port", type=int, metavar="P", help=port)
     _takes_tracker(sub, "register with this tracker instead of starting one")
     sub = _under(own, "stop", stop_command, "Stop what `devices start` has started.")
     _takes_tracker(sub, "only those of this tracker")
@@ -46,7 +48,7 @@ def _devices_text(data: dict) -> str:
     for tracker in data["trackers"]:
         rows = [device for device in data["devices"] if device["tracker"] == tracker]
         keys = sorted({device["key"] for device in rows})
-        lines.append(f"tracker {tracker}: {len(rows)} devices")
+        lines.append(f"tracker {tracker}: {_count(len(rows), 'device')}")
         for key in keys:
             states = [device["state"] for device in rows if device["key"] == key]
             lines.append(f"  {key}: {states.count('free')} of {len(states)} free")
@@ -58,7 +60,7 @@ def _device_text(device: dict) -> str:
     about = ""
     if "machine" in device:
         memory = f"{device['memory'] / 2**30:.1f} GiB"
-        about = f"{device['machine']} ({device['architecture']}), {device['threads']} threads, {memory}"
+        about = f"{device['machine']} ({device['architecture']}), {_count(device['threads'], 'thread')}, {memory}"
     return f"    {device['address']:24s} {device['state']:8s} {about}".rstrip()
 
 
@@ -70,16 +72,21 @@ def start_command(args: argparse.Namespace) -> int:
     if warning := exposure(args.host):
         print(f"Warning: {warning}", file=sys.stderr)
     tracker = parse_address(args.tracker) if args.tracker else None
-    group = start_devices(args.servers, args.key, args.host, tracker, args.threads)
+    group = start_devices(args.servers, args.key, args.host, tracker, args.threads, args.port)
     show(args, group.to_json(), _start_text)
     return 0
 
 
 def _start_text(data: dict) -> str:
-    return (
-        f"{data['servers']} devices {data['key']!r} at the tracker {data['tracker']}, {data['threads']} threads each\n"
-        f"  logs in {data['folder']}; `devices stop` ends them"
-    )
+    where = f"  logs in {data['folder']}; `devices stop` ends it all"
+    if not data["servers"]:
+        return f"a tracker at {data['tracker']}, with which devices can register\n{where}"
+    devices = f"{_count(data['servers'], 'device')} {data['key']!r}, {_count(data['threads'], 'thread')} each"
+    return f"{devices}, at the tracker {data['tracker']}\n{where}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def stop_command(args: argparse.Namespace) -> int:
@@ -97,7 +104,10 @@ def stop_command(args: argparse.Namespace) -> int:
 def _stop_text(data: dict) -> str:
     if not data["stopped"]:
         return "Nothing to stop: `devices start` has started nothing that still runs."
-    return "\n".join(f"stopped {group['servers']} devices {group['key']!r}" for group in data["stopped"])
+    return "\n".join(
+        f"stopped {_count(group['servers'], 'device')} {group['key']!r} of {group['tracker']}"
+        for group in data["stopped"]
+    )
 
 
 def presets_command(args: argparse.Namespace) -> int:
@@ -137,8 +147,8 @@ def probe_command(args: argparse.Namespace) -> int:
 def _probe_text(data: dict) -> str:
     features = "features not known" if data["features"] is None else " ".join(data["features"])
     head = (
-        f"{data['address']}: {data['processor'] or 'processor not named'}, {data['cores']} cores, {data['threads']} "
-        f"threads, {data['memory'] / 2**30:.1f} GiB, {features}"
+        f"{data['address']}: {data['processor'] or 'processor not named'}, {_count(data['cores'], 'core')}, "
+        f"{_count(data['threads'], 'thread')}, {data['memory'] / 2**30:.1f} GiB, {features}"
     )
     verdict = data["mismatches"] or [f"It fits the preset {data['preset']}."]
     return "\n  ".join((head, *verdict))

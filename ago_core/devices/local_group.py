@@ -63,19 +63,27 @@ class Group:
 
 
 def start_devices(
-    servers: int, key: str, host: str = LOOPBACK, tracker: Address | None = None, threads: int | None = None
+    servers: int,
+    key: str,
+    host: str = LOOPBACK,
+    tracker: Address | None = None,
+    threads: int | None = None,
+    port: int | None = None,
 ) -> Group:
     """Starts servers, and a tracker unless one is named, and waits until they have registered.
 
     Args:
+        servers: how many; 0 for a tracker alone, with which devices elsewhere register.
         host: address of this machine to listen on; others than loopback let everyone who reaches them run code here.
+        tracker: to register with, instead of starting one.
         threads: of each server; by default the machine's cores are shared out, so that servers do not disturb others.
+        port: of the tracker that is started; by default TVM's usual one, 9190, or any other where that is taken.
 
     Raises:
         UserError: the key or the address is no good, or something does not start; nothing is left running then.
     """
-    _check(servers, key, host)
-    plan = Plan(host, str(tracker) if tracker else None, key, _share_out(servers, threads))
+    _check(servers, key, host, port or 0)
+    plan = Plan(host, str(tracker) if tracker else None, port, key, _share_out(servers, threads))
     folder = _new_folder()
     write_json(folder / "plan.json", asdict(plan))
     command = [sys.executable, "-m", f"{MODULES}supervisor", str(folder)]
@@ -121,17 +129,18 @@ def exposure(host: str) -> str | None:
     )
 
 
-def _check(servers: int, key: str, host: str) -> None:
-    if servers < 1:
-        raise UserError("At least one server is needed.")
+def _check(servers: int, key: str, host: str, port: int) -> None:
+    if servers < 0:
+        raise UserError(f"{servers} servers cannot be started: name how many, or 0 for a tracker alone.")
     if not key or any(letter.isspace() or letter == ":" for letter in key):
         raise UserError(f"{key!r} cannot be a key: it must be a word without spaces and colons, such as pi4.")
     if host in ("0.0.0.0", "::"):
         raise UserError(f"{host} is every address at once; name the one at which other machines reach this one.")
     try:
-        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
-        raise UserError(f"This machine cannot listen on {host}: {error.strerror or error}.") from error
+        where = Address(host, port) if port else host
+        raise UserError(f"This machine cannot listen on {where}: {error.strerror or error}.") from error
 
 
 def _is_loopback(host: str) -> bool:
@@ -143,7 +152,7 @@ def _is_loopback(host: str) -> bool:
 
 def _share_out(servers: int, threads: int | None) -> tuple[tuple[int, ...], ...]:
     """Cores of each server: disjoint where there are enough of them, else in turn."""
-    threads = threads or max(1, physical_cores() // servers)
+    threads = threads or max(1, physical_cores() // max(1, servers))
     cores = cores_for(len(allowed_cores()))
     cores_for(threads)  # refuses too many
     turns = [[cores[(number * threads + k) % len(cores)] for k in range(threads)] for number in range(servers)]
@@ -176,7 +185,8 @@ def _read(folder: Path) -> Group:
     plan = read_plan(folder)
     state = json.loads((folder / "state.json").read_text())
     address = parse_address(state["tracker"])
-    return Group(folder, state["pid"], address, plan.tracker is None, plan.key, len(plan.servers), len(plan.servers[0]))
+    threads = len(plan.servers[0]) if plan.servers else 0
+    return Group(folder, state["pid"], address, plan.tracker is None, plan.key, len(plan.servers), threads)
 
 
 def _registered(folder: Path, supervisor: subprocess.Popen, plan: Plan) -> Group:

@@ -81,7 +81,7 @@ class Timing:
 class Session:
     """A device of one's own until it is closed. Made by `open_session`, `connect` or a pool; used from one thread.
 
-    Every method raises DeviceLost and CodeFault, and ends after `seconds` at the latest.
+    Every method raises CodeFault, and DeviceLost after `seconds` in which the device sent and took nothing.
     """
 
     def __init__(self, device: Address, relay: Relay, session: rpc.RPCSession):

@@ -6,6 +6,7 @@ A process that dies is started again after a pause that grows with each failure 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,11 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ago_core.devices.quarantine import HEALTHY, Health
+from ago_core.devices.tracker import Address
 
 LOOK_SECONDS = 0.2
 STABLE_SECONDS = 60.0
 """Whoever has run so long starts again at the shortest pause."""
 STOP_SECONDS = 2.0
+USUAL_PORT = 9190
+"""Of TVM's tracker."""
+BACKLOG = 64
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,14 @@ class Plan:
     Attributes:
         host: address of this machine that everything listens on.
         tracker: HOST:PORT of an existing tracker; None to run one.
+        port: of the tracker that is run; None for TVM's usual one, or any other where that is taken.
         key: of every server.
         servers: the cores of each.
     """
 
     host: str
     tracker: str | None
+    port: int | None
     key: str
     servers: tuple[tuple[int, ...], ...]
 
@@ -67,9 +74,15 @@ class Child:
         if self._process is not None or self.health.pause(now):
             return False
         self._started = now
+        environment = os.environ | {"TMPDIR": str(self._log.parent)}  # what killed sessions leave goes with the folder
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=self._descriptors
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=self._descriptors,
             )
         return True
 
@@ -108,7 +121,8 @@ def _state(tracker: str, children: list[Child]) -> dict:
 
 def read_plan(folder: Path) -> Plan:
     data = json.loads((folder / "plan.json").read_text())
-    return Plan(data["host"], data["tracker"], data["key"], tuple(tuple(cores) for cores in data["servers"]))
+    servers = tuple(tuple(cores) for cores in data["servers"])
+    return Plan(data["host"], data["tracker"], data["port"], data["key"], servers)
 
 
 def write_json(path: Path, data: dict) -> None:
@@ -123,17 +137,23 @@ def _children(folder: Path, plan: Plan) -> tuple[str, list[Child]]:
     python = [sys.executable, "-m"]
     address, children = plan.tracker, []
     if address is None:
-        family = socket.AF_INET6 if ":" in plan.host else socket.AF_INET
-        listener = socket.create_server((plan.host, 0), family=family, backlog=64)
+        listener = _listener(plan)
+        address = str(Address(plan.host, listener.getsockname()[1]))
         listener_fd = listener.detach()  # stays open here, so that a new tracker has the same port
-        port = socket.socket(fileno=os.dup(listener_fd)).getsockname()[1]
-        address = f"[{plan.host}]:{port}" if ":" in plan.host else f"{plan.host}:{port}"
         command = [*python, "ago_core.devices.tracker_server", str(listener_fd)]
         children.append(Child("tracker", command, folder, (listener_fd,)))
     for number, cores in enumerate(plan.servers):
         command = [*python, "ago_core.devices.server", "--tracker", address, "--key", plan.key, "--host", plan.host]
         children.append(Child(f"server-{number}", [*command, "--cores", ",".join(map(str, cores))], folder))
     return address, children
+
+
+def _listener(plan: Plan) -> socket.socket:
+    family = socket.AF_INET6 if ":" in plan.host else socket.AF_INET
+    if plan.port is None:
+        with contextlib.suppress(OSError):
+            return socket.create_server((plan.host, USUAL_PORT), family=family, backlog=BACKLOG)
+    return socket.create_server((plan.host, plan.port or 0), family=family, backlog=BACKLOG)
 
 
 if __name__ == "__main__":
