@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ago_core.tuning.bench import Bench
@@ -30,16 +32,19 @@ class RequestFailed(Exception):
 
 
 class Worker:
-    """A process with a Bench in it; used from one thread at a time.
+    """A process with a Bench in it; used from one thread at a time, but for `stop`.
 
     Attributes:
         generation: processes that have ended; what one held is lost with it.
+        process: the one at work, if any.
     """
 
     def __init__(self, make: Callable[[], Bench]):
         self.generation = 0
         self._make = make
-        self._process = None
+        self.process: BaseProcess | None = None
+        self._stopping = threading.Lock()
+        self._stopped = False
 
     def ask(self, seconds: float, request: str, *arguments) -> Any:
         """What the Bench's method `request` returns.
@@ -50,7 +55,7 @@ class Worker:
         Raises:
             WorkerDied, RequestFailed
         """
-        if self._process is None:
+        if self.process is None:
             self._start()
         try:
             self._pipe.send((seconds, request, arguments))
@@ -62,36 +67,38 @@ class Worker:
         return answer
 
     def stop(self) -> None:
-        """Ends the process at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._bury()
+        """Ends the process at once, and what is asked of it, now or later."""
+        with self._stopping:
+            self._stopped = True
+            if self.process is not None:
+                self.process.kill()
+                self.process.join()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=serve, args=(other, self._make), daemon=True)
-        self._process.start()
+        pipe, other = context.Pipe()
+        process = context.Process(target=serve, args=(other, self._make), daemon=True)
+        with self._stopping:
+            if self._stopped:
+                raise WorkerDied("It was stopped.")
+            process.start()
+            self.process, self._pipe = process, pipe
         other.close()
 
     def _epitaph(self, seconds: float) -> str:
-        """Why the process ended."""
-        self._process.join()
-        code = self._process.exitcode
-        self._bury()
+        """Why the process ended; it is buried."""
+        self._pipe.close()
+        self.process.join()
+        code = self.process.exitcode
+        self.process = None
+        self.generation += 1
         if code == -signal.SIGALRM:
             return f"It was ended after {seconds:.0f} seconds."
         if code == -signal.SIGKILL:
             return "Its process was killed, perhaps for want of memory."
         how = (signal.strsignal(-code) or f"signal {-code}") if code < 0 else f"exit code {code}"
         return f"It crashed its process ({how})."
-
-    def _bury(self) -> None:
-        self._process.join()
-        self._process = None
-        self._pipe.close()
-        self.generation += 1
 
 
 def serve(pipe: Connection, make: Callable[[], Bench]) -> None:

@@ -53,12 +53,16 @@ class Built:
 
 
 class LocalMeasurer:
-    """A context manager: the workers start on entering and end on leaving."""
+    """A context manager: the workers start on entering and end on leaving.
+
+    Attributes:
+        workers: that build and run candidates.
+    """
 
     def __init__(self, threads: int, target: tvm.target.Target, report: Report):
         count = min(MAX_WORKERS, len(allowed_cores()))
         make = partial(Bench, threads, target)
-        self._workers = [Worker(make) for _ in range(count)]
+        self.workers = [Worker(make) for _ in range(count)]
         self._deployer = Worker(make)
         self._model: tuple[str, int] | None = None
         self._free: LifoQueue[Worker] = LifoQueue()
@@ -67,7 +71,7 @@ class LocalMeasurer:
         self._report = report
 
     def __enter__(self) -> LocalMeasurer:
-        self._starts = [self._pool.submit(self._start, worker) for worker in self._workers]
+        self._starts = [self._pool.submit(self._start, worker) for worker in self.workers]
         return self
 
     def _start(self, worker: Worker) -> str | None:
@@ -81,9 +85,9 @@ class LocalMeasurer:
             self._free.put(worker)
 
     def __exit__(self, *_) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for worker in (*self._workers, self._deployer):
+        for worker in (*self.workers, self._deployer):
             worker.stop()
+        self._pool.shutdown(cancel_futures=True)
 
     def measure(
         self, reference: tirx.PrimFunc, candidates: Sequence[Candidate], below: float

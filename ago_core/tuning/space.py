@@ -1,0 +1,234 @@
+"""A design space with MetaSchedule's evolutionary search on it, without its task scheduler.
+
+These spaces have two to ten knobs. Replaying a trace takes 2 to 6 ms and its features 2 to 13 ms, so MetaSchedule's
+population of 512 over 4 generations would cost 10 to 50 s for each batch. POPULATION over GENERATIONS costs 15 to 60 ms
+for each candidate of a batch, less than it takes to build it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+
+import tvm
+import tvm_ffi
+from tvm import tirx
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import Trace
+
+for _name in ("cuda", "rocm", "metal", "hexagon", "riscv_cpu"):
+    # TuneContext imports the tensor intrinsics of every target, half a minute of parsing; a CPU needs none of these.
+    sys.modules.setdefault(f"tvm.s_tir.tensor_intrin.{_name}", types.ModuleType(_name))
+
+from tvm.s_tir import meta_schedule as ms  # noqa: E402
+from tvm.s_tir.meta_schedule.arg_info import ArgInfo  # noqa: E402
+from tvm.s_tir.meta_schedule.search_strategy import EvolutionarySearch, MeasureCandidate  # noqa: E402
+
+from ago_core.schedules.analytic import REFUSALS, Variant, variants  # noqa: E402
+from ago_core.schedules.machine import Machine  # noqa: E402
+from ago_core.schedules.space import space_generator  # noqa: E402
+from ago_core.tuning.cost_model import CostModel  # noqa: E402
+from ago_core.tuning.interfaces import Measurement  # noqa: E402
+
+POPULATION = 32
+GENERATIONS = 1
+PARENTS = 0.25
+"""Of the first generation from the best measured; the others are random."""
+RANDOM = 0.2
+"""Of a batch, whatever the cost model says."""
+BATCH = 16
+EMPTY = 3
+"""Batches in a row without anything new: the space is exhausted."""
+MEMORY = 1024
+"""Candidates after which MetaSchedule's memory of them, whole modules, is cleared."""
+
+STOCK = "stock"
+
+
+class Proposal:
+    """A point of a space.
+
+    Attributes:
+        space: its label.
+        measured: as MetaSchedule has it.
+        function: scheduled.
+        hash: of its code.
+    """
+
+    def __init__(self, space: str, measured: MeasureCandidate):
+        self.space = space
+        self.measured = measured
+        self.function: tirx.PrimFunc = measured.sch.mod["main"]
+        self.hash = str(tvm_ffi.structural_hash(self.function))
+
+    @cached_property
+    def trace(self) -> str:
+        """See `interfaces.Candidate`."""
+        steps = self.measured.sch.trace.as_json()
+        return json.dumps({"space": self.space, "hash": self.hash, "trace": steps}, default=lambda number: number.value)
+
+
+def proposal_of(space: str, sch: Schedule) -> Proposal:
+    return Proposal(space, MeasureCandidate(sch, ArgInfo.from_entry_func(sch.mod, remove_preproc=True)))
+
+
+def hash_of(trace: str) -> str:
+    """Of the code that a trace makes."""
+    return json.loads(trace)["hash"]
+
+
+def space_of(trace: str) -> str:
+    """The label of the space that a trace belongs to."""
+    return json.loads(trace)["space"]
+
+
+class Space:
+    """One design space and what is known of it.
+
+    Attributes:
+        label: that its traces carry.
+        exhausted: whether nothing new is left.
+    """
+
+    KEPT = 32
+    """Best schedules that are kept when memory is cleared, or rebuilt after a restart."""
+
+    def __init__(self, label: str, context: ms.TuneContext, cost_model: CostModel):
+        self.label = label
+        self._context = context
+        self._model = cost_model
+        self._spaces = context.generate_design_space()
+        self._queue: list[Proposal] = []
+        self._best: list[tuple[float, Trace]] = []
+        self.exhausted = False
+        self._begin()
+
+    def estimate(self) -> Proposal:
+        """The schedule that the space was made with, its knobs as they came; then it is exhausted if it has none."""
+        (space,) = self._spaces
+        self.exhausted = not space.trace.decisions
+        return proposal_of(self.label, space)
+
+    def next(self, seen: AbstractSet[str]) -> Proposal | None:
+        """A point whose hash has not been seen; None where the space is exhausted."""
+        empty = 0
+        while not self.exhausted:
+            self._queue = [proposal for proposal in self._queue if proposal.hash not in seen]
+            if self._queue:
+                return self._queue.pop(0)
+            empty += 1
+            self.exhausted = empty > EMPTY
+            self._queue = self._generate()
+        return None
+
+    def rebuild(self, trace: str) -> Proposal:
+        """The point that a trace describes."""
+        return proposal_of(self.label, replayed(self._context.mod, trace))
+
+    def learn(self, proposals: Sequence[Proposal], measurements: Sequence[Measurement]) -> None:
+        """What was measured, for parents and cost model."""
+        if not proposals:
+            return
+        measured = [proposal.measured for proposal in proposals]
+        latencies = [measurement.latency for measurement in measurements]
+        results = [ms.runner.RunnerResult([s] if s else None, None if s else "failed") for s in latencies]
+        for candidate, seconds in zip(measured, latencies):
+            if seconds is not None:
+                self._keep(seconds, candidate.sch.trace)
+        self._context.notify_runner_results(measured, results)
+        self._model.update(self._context, measured, results)
+
+    def _keep(self, seconds: float, trace: Trace) -> None:
+        self._commit(seconds, trace)
+        self._best = sorted([*self._best, (seconds, trace)], key=lambda pair: pair[0])[: self.KEPT]
+
+    def _commit(self, seconds: float, trace: Trace) -> None:
+        self._database.commit_tuning_record(ms.database.TuningRecord(trace, self._workload, [seconds]))
+
+    def _begin(self) -> None:
+        """MetaSchedule's state anew, with the best so far as parents."""
+        self._database = ms.database.MemoryDatabase()
+        self._workload = self._database.commit_workload(self._context.mod)
+        for seconds, trace in self._best:
+            self._commit(seconds, trace)
+        self._context.pre_tuning(1 << 30, BATCH, self._spaces, self._database, self._model)
+        self._generated = 0
+
+    def _generate(self) -> list[Proposal]:
+        if self._generated >= MEMORY:
+            self._context.post_tuning()
+            self._begin()
+        found = self._context.generate_measure_candidates() or []
+        self._generated += len(found)
+        return [Proposal(self.label, candidate) for candidate in found]
+
+
+def our_variants(function: tirx.PrimFunc, machine: Machine, fusion: bool) -> dict[str, Variant]:
+    """This project's spaces of a function, by label, the analytic choice first.
+
+    Args:
+        fusion: whether a nest may hold several stages (intensive fusion).
+    """
+    found = enumerate(variants(function, machine))
+    return {f"ours {k}": each for k, each in found if fusion or all(group.task is None for group in each.groups)}
+
+
+def our_space(
+    label: str, variant: Variant, machine: Machine, target: tvm.target.Target, name: str, seed: int, model: CostModel
+) -> Space:
+    return Space(label, _context(variant.module, target, space_generator(variant, machine), name, seed), model)
+
+
+def stock_space(function: tirx.PrimFunc, target: tvm.target.Target, name: str, seed: int, model: CostModel) -> Space:
+    """The rules that MetaSchedule ships for a CPU."""
+    module = tvm.IRModule({"main": function})
+    return Space(STOCK, _context(module, target, "post-order-apply", name, seed), model)
+
+
+def _context(module: tvm.IRModule, target: tvm.target.Target, generator, name: str, seed: int) -> ms.TuneContext:
+    search = EvolutionarySearch(
+        population_size=POPULATION,
+        init_measured_ratio=PARENTS,
+        init_min_unmeasured=1,
+        genetic_num_iters=GENERATIONS,
+        eps_greedy=RANDOM,
+    )
+    return ms.TuneContext(
+        module,
+        target=target,
+        space_generator=generator,
+        search_strategy=search,
+        task_name=name,
+        rand_state=seed,
+        num_threads=1,
+    )
+
+
+def rebuild(function: tirx.PrimFunc, trace: str, machine: Machine) -> tirx.PrimFunc:
+    """The scheduled function that a trace makes of an unscheduled one.
+
+    Raises:
+        ValueError: it does not apply, or makes something else than was measured.
+    """
+    label = space_of(trace)
+    try:
+        module = tvm.IRModule({"main": function})
+        if label != STOCK:
+            module = our_variants(function, machine, fusion=True)[label].module
+        scheduled = replayed(module, trace).mod["main"]
+    except (KeyError, *REFUSALS) as error:
+        raise ValueError(f"the trace does not apply to this function: {error}") from error
+    if str(tvm_ffi.structural_hash(scheduled)) != hash_of(trace):
+        raise ValueError("the trace makes other code of this function than was measured")
+    return scheduled
+
+
+def replayed(module: tvm.IRModule, trace: str) -> Schedule:
+    """A trace put into effect on the module of its space."""
+    sch = Schedule(module)
+    Trace.apply_json_to_schedule(json.loads(trace)["trace"], sch)
+    return sch
