@@ -33,6 +33,9 @@ SPARE = 2
 MAX_WINDOW = 32
 """Reductions of at most this many steps are unrolled whole: most conditions in them are then decided by compiling."""
 
+MAX_UNROLLED = 512
+"""Multiply-adds that unrolled reductions may make: of 896 (28 sums, 32 steps) LLVM spills half, at half the speed."""
+
 TILE_START, SUM_END = 30.0, 1.5
 """Cycles. Guesses between what pointwise convolutions of 16 to 960 input channels were seen to take; not measured."""
 
@@ -78,21 +81,25 @@ class Tile:
 
 def choose_tile(nest: Nest, machine: Machine, guarded: frozenset[int] = frozenset()) -> Tile:
     """The tile with the fewest estimated cycles; not across `guarded` axes, whose steps stand under a condition."""
-    unrolled = window_steps(nest) <= MAX_WINDOW
     vector = vector_axis(nest)
     if vector is None:  # a grouped convolution's channels: what cannot be read as a vector TVM gathers
         vector = _widest_axis(nest, {0, 1, None})
     if vector is None:
-        return Tile(None, 1, 1, (), (), unrolled)
+        return Tile(None, 1, 1, (), (), window_steps(nest) <= MAX_WINDOW)
     columns = tuple(axis for axis in column_axes(nest, vector) if axis not in guarded)
     lanes = widest_lanes(nest.axes[vector].extent, machine)
     tiles = (
-        Tile(vector, lanes, vectors, tuple(zip(columns, extents)), (), unrolled)
+        Tile(vector, lanes, vectors, tuple(zip(columns, extents)), (), False)
         for vectors in divisors(nest.axes[vector].extent // lanes, machine.registers)
         for extents in itertools.product(*(_extents(nest, k, columns, machine) for k in columns))
     )
     best = min((tile for tile in tiles if _fits(nest, tile, machine)), key=lambda tile: cost(nest, tile, machine))
-    return replace(best, outermost=_outermost(nest, best, machine))
+    return replace(best, outermost=_outermost(nest, best, machine), unrolled=_unrolls(nest, best))
+
+
+def _unrolls(nest: Nest, tile: Tile) -> bool:
+    steps = window_steps(nest)
+    return steps <= MAX_WINDOW and (nest.guarded or steps * tile.accumulators <= MAX_UNROLLED)
 
 
 def _extents(nest: Nest, axis: int, columns: tuple[int, ...], machine: Machine) -> list[int]:
