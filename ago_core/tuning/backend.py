@@ -9,7 +9,9 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
+from ago_core.artifacts.linker import linker_for
 from ago_core.devices.local import host_target
+from ago_core.devices.presets import preset_named
 from ago_core.devices.threads import cores_for
 from ago_core.schedules.machine import machine_of
 from ago_core.tuning import space
@@ -17,19 +19,25 @@ from ago_core.tuning.cost_model import CostModel, cut_features, store_features
 from ago_core.tuning.interfaces import DeviceState, Measurer, Search, SearchTask
 from ago_core.tuning.join import compose
 from ago_core.tuning.measure import LocalMeasurer
+from ago_core.tuning.measure_rpc import RemoteMeasurer
 from ago_core.tuning.search import ScheduleSearch
-from ago_core.tuning.settings import Spaces, TuningSettings
+from ago_core.tuning.settings import RemoteDevice, Spaces, TuningSettings
 
 
 def make_backend(settings: TuningSettings) -> TvmBackend:
-    """The backend of a session on this machine.
+    """The backend of a session.
 
     Raises:
-        UserError: this process may not use as many cores as the settings ask for.
+        UserError: this process may not use as many cores as the settings ask for, there is no such preset, or this
+            machine has no linker for it.
     """
-    threads = settings.device.threads
-    cores_for(threads)
-    return TvmBackend(settings, tvm.target.Target(dict(host_target().export()) | {"num-cores": threads}))
+    device = settings.device
+    if isinstance(device, RemoteDevice):
+        target = preset_named(device.preset).target
+        linker_for(target)
+        return TvmBackend(settings, target)
+    cores_for(device.threads)
+    return TvmBackend(settings, tvm.target.Target(dict(host_target().export()) | {"num-cores": device.threads}))
 
 
 class TvmBackend:
@@ -44,7 +52,10 @@ class TvmBackend:
         self._cost_model = CostModel(store_features if stock else cut_features, settings.seed)
 
     def measurer(self, report: Callable[[DeviceState], None]) -> AbstractContextManager[Measurer]:
-        return LocalMeasurer(self._settings.device.threads, self._target, report)
+        device = self._settings.device
+        if isinstance(device, RemoteDevice):
+            return RemoteMeasurer(device, self._target, report)
+        return LocalMeasurer(device.threads, self._target, report)
 
     def search(self, task: SearchTask) -> Search:
         name = str(tvm_ffi.structural_hash(task.function))

@@ -95,9 +95,14 @@ class Bench:
         return seconds, max(map(relative_error, runner.outputs(), self._model.expected))
 
 
-def compile_function(function: tirx.PrimFunc, target: tvm.target.Target):
-    """A library whose `main` is the function, ready to be called."""
-    library = build_functions(tvm.IRModule({ENTRY: function.with_attr("global_symbol", ENTRY)}), target)
+def generate_code(function: tirx.PrimFunc, target: tvm.target.Target) -> tvm.runtime.Executable:
+    """A library whose `main` is the function."""
+    return build_functions(tvm.IRModule({ENTRY: function.with_attr("global_symbol", ENTRY)}), target)
+
+
+def compile_function(function: tirx.PrimFunc, target: tvm.target.Target) -> tvm.runtime.Executable:
+    """The same for this machine, ready to be called."""
+    library = generate_code(function, target)
     library[ENTRY]  # LLVM's code generator runs when a function is asked for
     return library
 

@@ -40,6 +40,8 @@ UNKNOWN_SECONDS = 60.0
 REFERENCE_SECONDS = 120.0
 MODEL_SECONDS = 600.0
 DEVICE = "local"
+COMPLAINT = "Its result differs from that of the unscheduled function"
+MODEL_COMPLAINT = "The model's outputs differ from ONNX Runtime's"
 
 Report = Callable[[DeviceState], None]
 
@@ -119,7 +121,7 @@ class LocalMeasurer:
             seconds, error = self._deployer.ask(MODEL_SECONDS, "end_to_end", partition, dict(functions))
         except (WorkerDied, RequestFailed) as failure:
             return failed(str(failure))
-        return judged(seconds, error, DEVICE, "The model's outputs differ from ONNX Runtime's")
+        return judged(seconds, error, DEVICE, MODEL_COMPLAINT)
 
 
 class Batch:
@@ -188,7 +190,7 @@ def _time(worker: Worker, index: int, below: float) -> Measurement:
         return Measurement(seconds, None, None, DEVICE)
     worker.ask(REFERENCE_SECONDS, "expect")
     error = worker.ask(limit, "error_of", index)
-    return judged(seconds, error, DEVICE, "Its result differs from that of the unscheduled function")
+    return judged(seconds, error, DEVICE, COMPLAINT)
 
 
 def judged(seconds: tuple[float, ...], error: float, device: str, complaint: str) -> Measurement:

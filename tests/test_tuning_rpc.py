@@ -1,0 +1,111 @@
+"""Measuring on devices over RPC: real trackers and servers on this machine."""
+
+import math
+
+import pytest
+from tvm import tirx
+
+from ago_core.devices.local_group import start_devices, stop_devices
+from ago_core.devices.presets import preset_named
+from ago_core.devices.tracker import list_devices
+from ago_core.graph.model import load_model
+from ago_core.partition.heuristic import heuristic_partition
+from ago_core.schedules.analytic import schedule_function
+from ago_core.schedules.machine import machine_of
+from ago_core.tuning import measure_rpc
+from ago_core.tuning.backend import make_backend
+from ago_core.tuning.interfaces import Candidate, DevicesLost
+from ago_core.tuning.settings import RemoteDevice, TuningSettings
+from tests.devices import free_port
+from tests.schedule_cases import KINDS
+
+FUNCTION = KINDS["pointwise"](8, 8, 16, 16)
+KEY = "board"
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGO_STATE", str(tmp_path_factory.mktemp("state")))
+        started = start_devices(2, KEY, threads=1, port=free_port())
+        yield started
+        stop_devices(started)
+
+
+@pytest.fixture(scope="module")
+def states():
+    return []
+
+
+@pytest.fixture(scope="module")
+def measurer(group, states):
+    tracker = group.tracker
+    settings = TuningSettings(10, RemoteDevice(tracker.host, tracker.port, KEY, "host"))
+    with make_backend(settings).measurer(states.append) as started:
+        yield started
+
+
+def good() -> Candidate:
+    return Candidate(schedule_function(FUNCTION, machine_of(preset_named("host").target)), "good")
+
+
+def calling(*call) -> Candidate:
+    """The function with a call of the C library before it."""
+    function = good().function
+    first = tirx.Evaluate(tirx.call_extern("int32", *call))
+    return Candidate(function.with_body(tirx.SeqStmt([first, function.body])), call[0])
+
+
+def measured(measurer, candidates, below=math.inf):
+    found = dict(measurer.measure(FUNCTION, candidates, below))
+    assert sorted(found) == list(range(len(candidates)))
+    return [found[index] for index in range(len(candidates))]
+
+
+def test_all_devices_of_the_key_measure(measurer, group):
+    found = measured(measurer, [good() for _ in range(8)])
+    assert all(each.latency > 0 and each.error is None for each in found)
+    assert any(each.correct for each in found)
+    assert {each.device for each in found} <= {str(device.address) for device in list_devices(group.tracker)}
+
+
+def test_a_wrong_result_is_never_a_latency(measurer):
+    wrong = Candidate(FUNCTION.with_body(tirx.Evaluate(0)), "zeros")
+    found = measured(measurer, [wrong])[0]
+    assert found.correct is False and found.latency is None and "differs" in found.error
+
+
+def test_what_ends_its_sessions_is_to_blame_and_the_others_are_measured(measurer, states):
+    found = measured(measurer, [good(), calling("abort"), good(), good()])
+    assert [each.latency is not None for each in found] == [True, False, True, True]
+    assert "ended 2 sessions" in found[1].error
+    assert any(state.state == "quarantined" and state.reason for state in states)
+
+
+def test_what_hangs_is_given_up(measurer, monkeypatch):
+    monkeypatch.setattr(measure_rpc, "UNKNOWN_SECONDS", 2.0)
+    found = measured(measurer, [calling("sleep", 60), good()])
+    assert found[0].latency is None and found[1].latency > 0
+
+
+def test_the_whole_model(measurer):
+    model = load_model("squeezenet@56")
+    run = measurer.end_to_end(model, heuristic_partition(model), {})
+    assert run.correct and run.latency > 0 and len(run.seconds) > 1
+
+
+def test_with_no_device_left_the_session_is_told(group, monkeypatch):
+    monkeypatch.setattr(measure_rpc, "WAIT_SECONDS", 1.0)
+    settings = TuningSettings(10, RemoteDevice(group.tracker.host, group.tracker.port, "nobody", "host"))
+    with make_backend(settings).measurer(lambda _: None) as measurer, pytest.raises(DevicesLost, match="nobody"):
+        list(measurer.measure(FUNCTION, [good()], math.inf))
+
+
+def test_no_file_is_left_behind(group):
+    settings = TuningSettings(10, RemoteDevice(group.tracker.host, group.tracker.port, KEY, "host"))
+    with make_backend(settings).measurer(lambda _: None) as measurer:
+        for _ in range(2):
+            measured(measurer, [good(), good()])
+        folder = measurer.folder
+        assert len(list(folder.rglob("*.so"))) == 3
+    assert not folder.exists()
