@@ -15,6 +15,7 @@ st.set_page_config(page_title="AGO Explorer", page_icon=":material/account_tree:
 pages = [
     st.Page("screens/explore.py", title="Explore", icon=":material/account_tree:", default=True),
     st.Page("screens/compare.py", title="Compare", icon=":material/balance:"),
+    st.Page("screens/tune.py", title="Tune", icon=":material/trending_down:"),
     st.Page("screens/run.py", title="Run", icon=":material/speed:"),
 ]
 page = st.navigation(pages, position="top")

@@ -25,9 +25,14 @@ _STYLE = """<style>
 </style>"""
 
 
+def roomy() -> None:
+    """Gives the page the room that Streamlit leaves empty."""
+    st.html(_STYLE)
+
+
 def with_model(content: Callable[[Study], None]) -> None:
     """Shows `content` of the current model, once there is one."""
-    st.html(_STYLE)
+    roomy()
     if state.session().loaded is None:
         first_time()
     else:
