@@ -7,6 +7,7 @@ for each candidate of a batch, less than it takes to build it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import types
@@ -18,21 +19,16 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 from tvm.s_tir import Schedule
+from tvm.s_tir import meta_schedule as ms
+from tvm.s_tir.meta_schedule.arg_info import ArgInfo
+from tvm.s_tir.meta_schedule.search_strategy import EvolutionarySearch, MeasureCandidate
 from tvm.s_tir.schedule import Trace
 
-for _name in ("cuda", "rocm", "metal", "hexagon", "riscv_cpu"):
-    # TuneContext imports the tensor intrinsics of every target, half a minute of parsing; a CPU needs none of these.
-    sys.modules.setdefault(f"tvm.s_tir.tensor_intrin.{_name}", types.ModuleType(_name))
-
-from tvm.s_tir import meta_schedule as ms  # noqa: E402
-from tvm.s_tir.meta_schedule.arg_info import ArgInfo  # noqa: E402
-from tvm.s_tir.meta_schedule.search_strategy import EvolutionarySearch, MeasureCandidate  # noqa: E402
-
-from ago_core.schedules.analytic import REFUSALS, Variant, variants  # noqa: E402
-from ago_core.schedules.machine import Machine  # noqa: E402
-from ago_core.schedules.space import space_generator  # noqa: E402
-from ago_core.tuning.cost_model import CostModel  # noqa: E402
-from ago_core.tuning.interfaces import Measurement  # noqa: E402
+from ago_core.schedules.analytic import REFUSALS, Variant, variants
+from ago_core.schedules.machine import Machine
+from ago_core.schedules.space import space_generator
+from ago_core.tuning.cost_model import CostModel
+from ago_core.tuning.interfaces import Measurement
 
 POPULATION = 32
 GENERATIONS = 1
@@ -47,6 +43,10 @@ MEMORY = 1024
 """Candidates after which MetaSchedule's memory of them, whole modules, is cleared."""
 
 STOCK = "stock"
+
+INTRINSICS = "tvm.s_tir.tensor_intrin"
+"""TuneContext imports them for every target: half a minute of parsing. This project's spaces use none."""
+OTHER_TARGETS = ("cuda", "rocm", "metal", "hexagon", "riscv_cpu")
 
 
 class Proposal:
@@ -180,11 +180,27 @@ def our_variants(function: tirx.PrimFunc, machine: Machine, fusion: bool) -> dic
 def our_space(
     label: str, variant: Variant, machine: Machine, target: tvm.target.Target, name: str, seed: int, model: CostModel
 ) -> Space:
+    _without_intrinsics()
     return Space(label, _context(variant.module, target, space_generator(variant, machine), name, seed), model)
+
+
+def _without_intrinsics() -> None:
+    """Puts empty modules in their place, unless they are there already."""
+    sys.modules.setdefault(INTRINSICS, types.ModuleType(INTRINSICS))
+
+
+def _with_intrinsics_of_processors() -> None:
+    """MetaSchedule's rules may ask for those of x86 and Arm, which take 3 seconds."""
+    for name in OTHER_TARGETS:
+        sys.modules.setdefault(f"{INTRINSICS}.{name}", types.ModuleType(name))
+    if not hasattr(sys.modules.get(INTRINSICS), "__path__"):
+        sys.modules.pop(INTRINSICS, None)
+        importlib.import_module(INTRINSICS)
 
 
 def stock_space(function: tirx.PrimFunc, target: tvm.target.Target, name: str, seed: int, model: CostModel) -> Space:
     """The rules that MetaSchedule ships for a CPU."""
+    _with_intrinsics_of_processors()
     module = tvm.IRModule({"main": function})
     return Space(STOCK, _context(module, target, "post-order-apply", name, seed), model)
 
