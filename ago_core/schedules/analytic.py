@@ -151,7 +151,7 @@ def _tile(sch: Schedule, block, machine: Machine, knobs: Knobs) -> None:
     if vector_axis(nest) is None and row_axis(nest) is not None:
         reduce_rows(sch, block, nest, machine, parallel)
     elif nest.spatial:
-        apply_tile(sch, block, choose_tile(nest, machine), parallel, knobs)
+        apply_tile(sch, block, choose_tile(nest, machine), machine.cores if parallel else 0, knobs)
 
 
 def _vectorise(sch: Schedule, block, machine: Machine) -> None:

@@ -19,7 +19,7 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm_ffi import structural_walk
 
-from ago_core.schedules.apply import MAX_VECTORS, Placed, epilogue_of, place_under, set_initialisation_apart
+from ago_core.schedules.apply import MAX_VECTORS, Placed, epilogue_of, place_under, set_initialisation_apart, share_out
 from ago_core.schedules.knobs import Knobs
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, read_nest, spatial_axes
@@ -62,7 +62,7 @@ def fuse_blocks(sch: Schedule, names: list[str], task: Task, machine: Machine, k
     inside = placed[0].outer[len(task.cuts) - 1]
     for name in reversed([name for name in names if name not in done]):
         placed += _place_producer(sch, sch.get_sblock(name), inside, machine, knobs)
-    sch.parallel(sch.fuse(*placed[0].outer[: len(task.cuts)]))
+    share_out(sch, placed[0].outer[: len(task.cuts)], machine.cores, knobs)
     for each in placed:
         set_initialisation_apart(sch, each)
 
