@@ -12,7 +12,7 @@ from tvm.s_tir import Schedule
 from tvm_ffi import StructuralKey
 
 from ago_core.graph.operators import REDUCTION_AXIS
-from ago_core.schedules import vector_math  # noqa: F401  registers how exp, tanh, sigmoid and erf are computed
+from ago_core.schedules import stack, vector_math  # noqa: F401  register where tiles lie, and how exp, tanh and the like are computed
 from ago_core.schedules.apply import apply_tile
 from ago_core.schedules.fuse import fuse_blocks
 from ago_core.schedules.knobs import Estimated, Knobs
