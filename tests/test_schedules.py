@@ -10,6 +10,8 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from tvm import relax
 
+from ago_core.devices.local import host_target
+from ago_core.lowering.build import build_functions
 from ago_core.schedules import analytic
 from ago_core.schedules.analytic import schedule_function, schedule_module
 from tests.schedule_cases import (
@@ -176,3 +178,34 @@ def test_equal_functions_are_scheduled_once(monkeypatch):
     result = schedule_module(module, AVX2)
     assert len(seen) == 1
     assert {str(result[name].attrs["global_symbol"]) for name in ("a", "b")} == {"a", "b"}
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=NAMES)
+@pytest.mark.parametrize("length", [5, 16, 49, 100, 196, 700])
+def test_softmax_and_layer_norm_are_one_nest_over_rows(length, machine):
+    def norm(_, x, scale, shift):
+        y = op.nn.layer_norm(x, scale, shift, axes=[-1])
+        return op.permute_dims(op.reshape(y, (3, 7, length)), [1, 0, 2])
+
+    softmax = fused(lambda _, x: op.nn.softmax(x), (3, 7, length))
+    for function in (softmax, fused(norm, (21, length), (length,), (length,))):
+        (scheduled,) = check(function, [machine])
+        assert scheduled.script().count("T.sblock(") == 2  # the root and one
+        assert scheduled.script().count("T.parallel(") == 1
+
+
+def test_a_row_that_others_read_too_is_kept():
+    def build(builder, x):
+        shifted = builder.emit(op.subtract(x, op.max(x, [1], True)))
+        total = builder.emit(op.sum(op.exp(shifted), [1], True))
+        return op.concat([builder.emit(op.divide(shifted, total)), op.permute_dims(shifted)], 0)
+
+    check(fused(build, (19, 19)), [AVX512, NEON])
+
+
+def test_tiles_lie_on_the_stack():
+    """A call for each tile that takes memory from a pool costs as much as a short reduction."""
+    function = schedule_function(fused(lambda _, a, b: relu(op.matmul(a, b)), (56, 24), (24, 32)), AVX512)
+    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+    code = build_functions(module, host_target()).inspect_source("ll")
+    assert "load ptr, ptr @__TVMBackendAllocWorkspace" not in code

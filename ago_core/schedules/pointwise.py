@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import tvm
 from tvm import s_tir, sym, tirx
+from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
 from tvm_ffi import structural_equal, structural_map, structural_walk
 
@@ -282,14 +283,14 @@ def nest_of_rows(name: str, axes: list[tirx.IterVar], row: Row, store: tirx.Buff
         stmt: what computes the row.
         allocated: buffers of the block's own.
     """
-    reads, writes = _regions(store.value, row), [_region(store.buffer, [store.indices], row)]
+    reads, writes = regions_of(loads_of(store.value), row), [_region(store.buffer, [store.indices], row)]
     return nest_of(s_tir.SBlock(axes or [axis_of("v_row", 1)], reads, writes, name, stmt, None, allocated))
 
 
-def _regions(value, row: Row) -> list:
+def regions_of(loads: list[TensorLoad], row: Row) -> list:
     """What one row reads of each buffer; TVM wants each buffer once."""
     places: dict = {}
-    for load in loads_of(value):
+    for load in loads:
         places.setdefault(load.source, []).append(load.indices)
     return [_region(buffer, indices, row) for buffer, indices in places.items()]
 

@@ -17,15 +17,16 @@ from ago_core.schedules.normalise import blocks_of, inline_blocks, is_plain_redu
 from ago_core.schedules.overlap import overlap_vectors
 from ago_core.schedules.pointwise import cut_rows
 from ago_core.schedules.rewrite import replace_nests
+from ago_core.schedules.row_chains import join_rows
 from ago_core.schedules.rows import cut_reduction
 from ago_core.schedules.stages import Group
 
 
 def normalised(function: tirx.PrimFunc, machine: Machine) -> Schedule:
-    """The function, as `main`, with blocks computed where they are read and overlapping vectors on odd widths."""
+    """The function, as `main`: blocks computed where they are read, chains over rows joined, odd widths in vectors."""
     sch = Schedule(tvm.IRModule({"main": function}))
     inline_blocks(sch)
-    return overlap_vectors(sch, machine)
+    return overlap_vectors(join_rows(sch, machine), machine)
 
 
 def prepare(sch: Schedule, groups: list[Group], machine: Machine) -> tvm.IRModule:

@@ -8,12 +8,12 @@ from tvm.s_tir import Schedule
 from tvm_ffi import structural_map, structural_walk
 
 
-def replace_nests(sch: Schedule, nests: dict[str, tirx.Stmt], allocated: list | None = None) -> Schedule:
+def replace_nests(sch: Schedule, nests: dict[str, tirx.Stmt | None], allocated: list | None = None) -> Schedule:
     """A schedule of the function with other nests for the blocks named; the same schedule where none is.
 
     Args:
         sch: the function, its blocks under the root in loops of their own.
-        nests: the nest for each block, by its name.
+        nests: the nest for each block, by its name; None for a block that goes.
         allocated: what the function then allocates, where that changes.
     """
     if not nests:
@@ -21,7 +21,7 @@ def replace_nests(sch: Schedule, nests: dict[str, tirx.Stmt], allocated: list | 
     function = sch.mod["main"]
     root = function.body.block
     old = list(root.body.seq) if isinstance(root.body, tirx.SeqStmt) else [root.body]
-    new = [nests.get(_block_of(nest).name_hint, nest) for nest in old]
+    new = [nest for nest in (nests.get(_block_of(nest).name_hint, nest) for nest in old) if nest is not None]
     body = tirx.SeqStmt(new) if len(new) > 1 else new[0]
     buffers = root.alloc_buffers if allocated is None else allocated
     root = s_tir.SBlock([], [], [], root.name_hint, body, None, buffers)

@@ -147,18 +147,33 @@ def cut_reduction(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
     axes = [axis for axis in block.iter_vars if int(axis.dom.extent) > 1]
     spatial = [axis for axis in axes if axis.iter_type != REDUCTION_AXIS]
     row = Row(tuple(spatial), tuple(axis for axis in axes if axis.iter_type == REDUCTION_AXIS), fixed)
+    store = bound(row, tirx.BufferStore(block.body.buffer, added(block.body), block.body.indices))
+    stmts, part = reduce_row(row, store, type(block.body.value), block.init.value, machine)
+    return nest_of_rows(block.name_hint, spatial, row, store, tirx.SeqStmt(stmts), [part])
+
+
+def reduce_row(
+    row: Row, store: tirx.BufferStore, combine: type, identity, machine: Machine
+) -> tuple[list, tirx.Buffer]:
+    """The statements that reduce a row, and the buffer of partial results that they use.
+
+    Args:
+        row: of at least four elements.
+        store: where the result goes, and what is combined, at a place along the row.
+        combine: how.
+        identity: what changes nothing when combined.
+        machine: whose vectors to use.
+    """
     lanes = best_lanes(row.length, machine.lanes)
     count = next(count for count in (LATENCY, 2, 1) if count * lanes <= row.length)
-    out = block.body.buffer
+    out = store.buffer
     part = tirx.decl_buffer([index(count * lanes)], str(out.dtype), f"{out.name}_part", scope="local")
-    store = bound(row, tirx.BufferStore(out, _added(block.body), block.body.indices))
-    total = _Sum(row, store.value, type(block.body.value), lanes, count, part)
+    total = _Sum(row, store.value, combine, lanes, count, part)
     end = tirx.BufferStore(out, part[index(0)], store.indices)
-    body = tirx.SeqStmt([*total.start(), *total.add(), *total.rest(block.init.value), *total.fold(), end])
-    return nest_of_rows(block.name_hint, spatial, row, store, body, [part])
+    return [*total.start(), *total.add(), *total.rest(identity), *total.fold(), end], part
 
 
-def _added(store: tirx.BufferStore) -> tirx.Expr:
+def added(store: tirx.BufferStore) -> tirx.Expr:
     """What a reduction adds to its accumulator."""
     left, right = store.value.a, store.value.b
     return right if any(load.source.same_as(store.buffer) for load in loads_of(left)) else left
