@@ -27,13 +27,14 @@ from visualizers.tuning_history import (
     reason_of,
     reasons,
 )
-from visualizers.tuning_units import time_axis
+from visualizers.tuning_units import latency_axis, time_axis
 
 HUES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
 DASHES = ("solid", "dash", "dashdot", "longdash")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross")
 FAILURE_SYMBOLS = ("x", "triangle-down", "square-open", "diamond-open", "star")
 KIND_STYLES = {"mini": ("part", SKY, ""), "whole": ("whole subgraph", BLUE, ""), "join": ("join", ORANGE, "/")}
+PATTERN = {"shape": "/", "fillmode": "overlay", "fgcolor": "white"}
 MAX_ROWS = 14
 MAX_POINTS = 1500
 MAX_FAILURES = 400
@@ -66,6 +67,7 @@ def end_to_end(lines: Mapping[str, Line], over: str, revision: str) -> go.Figure
     figure = go.Figure()
     longest = max((point.elapsed for line in lines.values() for point in (*line.runs, *line.summed)), default=0.0)
     unit, unit_name = time_axis(longest)
+    scale, latency_unit = latency_axis([point.seconds for line in lines.values() for point in line.summed])
 
     def place(point: Run | Point) -> float:
         return point.trials if over == TRIALS else point.elapsed / unit
@@ -74,38 +76,39 @@ def end_to_end(lines: Mapping[str, Line], over: str, revision: str) -> go.Figure
         hue, dash = HUES[position % len(HUES)], DASHES[position % len(DASHES)]
         figure.add_scatter(
             x=[place(point) for point in line.summed],
-            y=[point.seconds * 1e3 for point in line.summed],
+            y=[point.seconds * scale for point in line.summed],
             name="sum of subgraphs" if len(lines) == 1 else f"{name}: sum",
-            legendgroup=name,
+            legendgroup=name if len(lines) > 1 else None,
             showlegend=len(lines) == 1,
             mode="lines",
             line={"color": hue, "width": 1, "dash": "dot", "shape": "hv"},
             opacity=0.8,
-            hovertemplate="%{y:.4g} ms summed<extra>" + name + "</extra>",
+            hovertemplate=f"%{{y:.4g}} {latency_unit} summed<extra>" + name + "</extra>",
         )
         measured = [run for run in line.runs if run.median is not None]
         figure.add_scatter(
             x=[place(run) for run in measured],
-            y=[run.median * 1e3 for run in measured],
+            y=[run.median * scale for run in measured],
             error_y={
-                "array": [(run.high - run.median) * 1e3 for run in measured],
-                "arrayminus": [(run.median - run.low) * 1e3 for run in measured],
+                "array": [(run.high - run.median) * scale for run in measured],
+                "arrayminus": [(run.median - run.low) * scale for run in measured],
                 "thickness": 1,
                 "width": 3,
             },
-            customdata=[(run.trials, run.low * 1e3, run.high * 1e3, len(run.runs)) for run in measured],
+            customdata=[(run.trials, run.low * scale, run.high * scale, len(run.runs)) for run in measured],
             name="measured" if len(lines) == 1 else name,
-            legendgroup=name,
+            legendgroup=name if len(lines) > 1 else None,
             mode="lines+markers",
             line={"color": hue, "dash": dash, "width": 2},
             marker={"color": hue, "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 8},
-            hovertemplate="<b>%{y:.4g} ms</b>, median of %{customdata[3]} runs<br>quartiles %{customdata[1]:.4g} to "
-            "%{customdata[2]:.4g} ms<br>after %{customdata[0]} trials<extra>" + name + "</extra>",
+            hovertemplate=f"<b>%{{y:.4g}} {latency_unit}</b>, median of %{{customdata[3]}} runs<br>"
+            f"quartiles %{{customdata[1]:.4g}} to %{{customdata[2]:.4g}} {latency_unit}<br>"
+            "after %{customdata[0]} trials<extra>" + name + "</extra>",
         )
     figure.update_yaxes(rangemode="tozero" if _near_zero(lines.values()) else "normal")
-    return _framed(
-        figure, "trials" if over == TRIALS else f"time of tuning ({unit_name})", "end-to-end latency (ms)", revision
-    )
+    figure.update_xaxes(rangemode="tozero")
+    x_title = "trials" if over == TRIALS else f"time of tuning ({unit_name})"
+    return _framed(figure, x_title, f"latency ({latency_unit})", revision)
 
 
 def _near_zero(lines) -> bool:
@@ -136,7 +139,7 @@ def before_and_now(units: Sequence[Unit], latencies: Sequence[Latency], revision
         x=first,
         name="first schedules",
         orientation="h",
-        marker={"color": NEUTRAL, "pattern": {"shape": "/", "fgcolor": "white"}},
+        marker={"color": NEUTRAL, "pattern": PATTERN},
         hovertemplate="%{x:.1f} µs<extra>first</extra>",
     )
     figure.add_bar(
@@ -147,6 +150,7 @@ def before_and_now(units: Sequence[Unit], latencies: Sequence[Latency], revision
         marker={"color": BLUE},
         text=gains,
         textposition="outside",
+        constraintext="none",
         cliponaxis=False,
         hovertemplate="%{x:.1f} µs<extra>now</extra>",
     )
@@ -172,7 +176,7 @@ def budget(tasks: Sequence[Task], efforts: Sequence[Effort], names: Sequence[str
                 cliponaxis=False,
                 name=label,
                 orientation="h",
-                marker={"color": hue, "pattern": {"shape": pattern, "fgcolor": "white"}},
+                marker={"color": hue, "pattern": PATTERN | {"shape": pattern}},
                 hovertemplate="%{x} trials<extra>%{y}</extra>",
             )
     labels = [name for _, _, name in shown]
@@ -323,7 +327,7 @@ def _framed(figure: go.Figure, x_title: str, y_title: str, revision: str) -> go.
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         margin={"l": 8, "r": 40 if not y_title else 8, "t": 34, "b": 8},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
         showlegend=True,
         uirevision=revision,
     )

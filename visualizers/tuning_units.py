@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def milliseconds(seconds: float) -> str:
     """Three digits: 0.00123 → "1.23 ms", 0.0000456 → "45.6 µs"."""
@@ -20,3 +22,8 @@ def duration(seconds: float) -> str:
 def time_axis(seconds: float) -> tuple[float, str]:
     """Seconds of one unit of an axis that goes so far, and the unit."""
     return (3600.0, "h") if seconds > 3 * 3600 else (60.0, "min") if seconds > 180 else (1.0, "s")
+
+
+def latency_axis(seconds: Sequence[float]) -> tuple[float, str]:
+    """What to multiply seconds by on an axis that shows these, and the unit."""
+    return (1e6, "µs") if seconds and min(seconds) < 1e-3 else (1e3, "ms")

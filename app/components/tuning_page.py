@@ -13,9 +13,14 @@ from app.components.tuning_watch import watching
 from app.services.tuning import session_store
 
 PAGE_KEY = "tuning-page"
+_STYLE = """<style>
+[data-testid="stMetricValue"] { font-size: 1.6rem; }
+[data-testid="stMetric"] { line-height: 1.3; }
+</style>"""
 
 
 def tuning() -> None:
+    st.html(_STYLE)
     own = view()
     store = session_store()
     own.keys = tuple(key for key in own.keys if store.folder(key))

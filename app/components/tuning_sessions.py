@@ -16,7 +16,7 @@ from visualizers.tuning_units import duration
 
 POLL_SECONDS = 2.0
 ROWS = 12
-WIDTHS = (3.2, 1.5, 3.6, 1.9, 2.2, 1.2)
+WIDTHS = (3, 1.4, 4.4, 1.8, 2.2, 1)
 PICK, FOLDER_KEY, PAGE_KEY = "pick-", "session-folder", "sessions-page"
 COLOURS = {
     State.RUNNING: "green",
@@ -36,6 +36,8 @@ ICONS = {
     State.FAILED: "error",
     State.INTERRUPTED: "power_off",
 }
+
+UNREADABLE = ":red-badge[:material/broken_image: unreadable]"
 
 
 def badge(session_state: State) -> str:
@@ -99,7 +101,7 @@ def _row(row: Row) -> None:
     columns = st.columns(WIDTHS, vertical_alignment="center", gap="small")
     columns[0].checkbox(plain(row.key), key=PICK + row.key)
     if row.status is None:
-        columns[1].markdown(":red-badge[:material/broken_image: unreadable]")
+        columns[1].markdown(UNREADABLE)
         columns[2].caption(plain(row.error.split(";")[0]))
     else:
         columns[1].markdown(badge(row.status.state))

@@ -29,7 +29,7 @@ def start() -> None:
         return
     study = state.study()
     choice = state.session().choice
-    form, about = st.columns((3, 2), gap="large")
+    form, about = st.columns((3, 2), gap="medium")
     with form:
         chosen = _what(study)
         device = choose_device()
@@ -74,6 +74,7 @@ def _what(study: Study) -> list[str]:
         default=["ago"],
         format_func=ABLATION_NAMES.get,
         key=WHAT_KEY,
+        wrap=True,
         help="Several are tuned in sessions of their own and drawn in one plot.",
     )
 

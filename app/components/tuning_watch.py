@@ -14,7 +14,7 @@ from app.components.guard import guarded
 from app.components.text import plain, table
 from app.components.tuning_details import details
 from app.components.tuning_replay import replay_bar, replayed
-from app.components.tuning_sessions import badge
+from app.components.tuning_sessions import UNREADABLE, badge
 from app.components.tuning_view import MAX_LINES, View, attempt, compare_with
 from app.services.tuning import csv_of, is_damage, session_store
 from app.services.tuning_feed import Feed, feed
@@ -33,7 +33,7 @@ from visualizers.tuning_units import duration, milliseconds
 
 LIVE_SECONDS, IDLE_SECONDS, REPLAY_SECONDS = 1.0, 2.0, 0.5
 """Between two looks at the journals: of a session that runs, of one that another page may resume, of a replay."""
-PLOT_HEIGHT = 300
+PLOT_HEIGHT = 280
 OVER_KEY, OTHERS_KEY, EXTEND_KEY = "tuning-over", "tuning-others", "tuning-extend"
 
 
@@ -68,7 +68,7 @@ def _watch(own: View, interval: float) -> None:
         return
     histories = {name: replayed(own, one) for name, one in feeds.items()}
     stands = {name: standing(one, histories[name]) for name, one in feeds.items()}
-    _figures(stands[key])
+    _figures(stands[key], first.state)
     if own.replay:
         replay_bar(own, first)
     else:
@@ -76,6 +76,7 @@ def _watch(own: View, interval: float) -> None:
     _main_plot(own, feeds, stands)
     if len(feeds) > 1:
         table(compare_rows({name: (feeds[name], stands[name]) for name in feeds}), wide="Device")
+        st.caption("Best and first: medians of the runs of the whole model. Summed: an estimate from the subgraphs.")
     details(key, first, histories[key])
 
 
@@ -85,9 +86,9 @@ def _watch(own: View, interval: float) -> None:
 def _head(own: View, key: str, first: Feed) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch"):
-            about = f"{first.model} · {first.ablation} · {first.device}" if first.meta else ""
-            st.markdown(f"{badge(first.state) if first.meta else ''} :small[{plain(about)}]")
-        if first.meta:
+            about = f"{first.model} · {first.ablation} · {first.device}" if first.meta else key
+            st.markdown(f"{UNREADABLE if first.error else badge(first.state)} :small[{plain(about)}]")
+        if not first.error:
             _commands(own, key, first)
             _comparison(own)
             _more(own, key, first)
@@ -200,7 +201,7 @@ def _offer_repair(first: Feed) -> None:
 # how it stands
 
 
-def _figures(stand: Standing) -> None:
+def _figures(stand: Standing, session_state: State) -> None:
     columns = st.columns((1.3, 1, 1, 0.8, 1))
     best, gain = stand.best, stand.gain
     columns[0].metric(
@@ -221,7 +222,7 @@ def _figures(stand: Standing) -> None:
     columns[4].metric(
         "Time of tuning",
         duration(stand.elapsed),
-        delta=f"{duration(stand.left)} left" if stand.left else None,
+        delta=f"{duration(stand.left)} left" if stand.left and session_state is State.RUNNING else None,
         delta_color="off",
         delta_arrow="off",
         help="Pauses and waiting for the device are not counted; what is left is reckoned at the present rate.",
@@ -246,6 +247,8 @@ def _state_line(own: View, key: str, first: Feed, stand: Standing) -> None:
 
 def _main_plot(own: View, feeds: dict[str, Feed], stands: dict[str, Standing]) -> None:
     if not any(stand.summed or stand.runs for stand in stands.values()):
+        if all(one.state.ended and not stands[name].trials for name, one in feeds.items()):
+            return
         with st.container(border=True, height=PLOT_HEIGHT):
             st.caption(
                 "The latency of the whole model over the trials will be drawn here, once each task has a schedule."
@@ -256,7 +259,10 @@ def _main_plot(own: View, feeds: dict[str, Feed], stands: dict[str, Standing]) -
         plain(f"{name}: " * (len(feeds) > 1) + end_to_end_text(stands[name], one.device)) for name, one in feeds.items()
     )
     with st.container(border=True, gap=None):
-        _axis(own)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(width="stretch"):
+                st.markdown("**End-to-end latency** :small[points: measured; dotted: the sum of subgraphs]")
+            _axis(own)
         st.plotly_chart(
             end_to_end(lines, own.over, "-".join(own.keys) + own.over),
             height=PLOT_HEIGHT,
@@ -264,7 +270,8 @@ def _main_plot(own: View, feeds: dict[str, Feed], stands: dict[str, Standing]) -
             key="tuning-main",
             alt=text,
         )
-    st.caption(text)
+    if len(feeds) == 1:
+        st.caption(text)
 
 
 def _axis(own: View) -> None:

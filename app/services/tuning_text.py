@@ -73,7 +73,10 @@ def standing(feed: Feed, history: History) -> Standing:
     """Of a session, as far as `history` goes."""
     trials = len(history.of(Kind.TRIAL))
     total = feed.total if feed.meta else trials
-    return Standing(trials, total, history.elapsed, rate(history), runs(history), summed(feed.units, history))
+    sums = summed(feed.units, history)
+    if sums:  # it still holds
+        sums.append(Point(trials, history.elapsed, sums[-1].seconds))
+    return Standing(trials, total, history.elapsed, rate(history), runs(history), sums)
 
 
 def method(run: Run, device: str) -> str:
@@ -137,7 +140,7 @@ def _join_row(unit: Unit, data: Mapping[str, Any] | None, now, history: History)
         tried = join.trials, sum(now[part].trials for part in set(unit.minis))
     else:
         found = data["joined"], data["parts"]
-        verdict, why = ("kept" if data["kept"] else "dropped"), data["reason"]
+        verdict, why = ("kept" if data["kept"] else "dropped"), data["reason"].split(" (joined ")[0].rstrip(".") + "."
         tried = data["trials"], data["parts_trials"]
     joined, apart = found
     gain = f"{apart / joined:.2f}×" if joined and apart else "–"
