@@ -158,8 +158,8 @@ def _vectorise(sch: Schedule, block, machine: Machine) -> None:
     writes = sch.get(block).writes
     if not writes:
         return  # TVM wrote it as a loop of its own and does not say what it writes (ScatterND)
-    written = writes[0].source
-    vectorise(sch, block, machine, math.prod(int(extent) for extent in written.shape) > SERIAL_ITERATIONS)
+    size = math.prod(int(extent) for extent in writes[0].source.shape)
+    vectorise(sch, block, machine, machine.cores if size > SERIAL_ITERATIONS else 0)
 
 
 def _parallelise(sch: Schedule, block, machine: Machine) -> None:

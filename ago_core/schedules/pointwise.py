@@ -24,6 +24,8 @@ from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
 from tvm_ffi import structural_equal, structural_map, structural_walk
 
+from ago_core.schedules.apply import share_out
+from ago_core.schedules.knobs import Estimated
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, calls_of, is_choice, loads_of, read_nest
 from ago_core.schedules.rewrite import axis_of, index, nest_of, substitute, uses
@@ -37,9 +39,6 @@ UNROLLED_CALLS = 4
 
 CHUNK = 8
 """Vectors in one step of the loop over a row that is longer."""
-
-TASKS = 64
-"""Iterations of a parallel loop that are enough for any number of cores; loops inside it stay as they are."""
 
 GOOD = 0.6
 """Usefulness of a row's vectors below which all rows are taken as one."""
@@ -68,8 +67,8 @@ class Row:
         return math.prod(int(axis.dom.extent) for axis in self.inner)
 
 
-def vectorise(sch: Schedule, block, machine: Machine, parallel: bool) -> None:
-    """A pointwise block that stays what it is: vectors where they divide the innermost loop."""
+def vectorise(sch: Schedule, block, machine: Machine, cores: int) -> None:
+    """A pointwise block that stays what it is: vectors where they divide the innermost loop; for so many cores."""
     loops = sch.get_loops(block)
     if isinstance(sch.get(block).body, tirx.BufferStore) and loops:
         extent = int(sch.get(loops[-1]).extent)
@@ -77,18 +76,8 @@ def vectorise(sch: Schedule, block, machine: Machine, parallel: bool) -> None:
         if lanes > 1:
             loops[-1], vector = sch.split(loops[-1], [None, lanes])
             sch.vectorize(vector)
-    if parallel and loops:
-        sch.parallel(sch.fuse(*_enough(sch, loops)))
-
-
-def _enough(sch: Schedule, loops: list) -> list:
-    """The outer loops that make TASKS iterations together, or all."""
-    count = 1
-    for position, loop in enumerate(loops):
-        count *= int(sch.get(loop).extent)
-        if count >= TASKS:
-            return loops[: position + 1]
-    return loops
+    if cores and loops:
+        share_out(sch, loops, cores, Estimated())
 
 
 def cut_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
