@@ -62,7 +62,8 @@ class TvmBackend:
         seed = task.seed + 1  # MetaSchedule's are positive
         if self._settings.ablation.spaces is Spaces.STOCK:
             stock = space.stock_space(task.function, self._target, name, seed, self._cost_model)
-            return ScheduleSearch([stock], [], seed)
+            return ScheduleSearch([stock], [], set(), seed)
+        seen: set[str] = set()
         variants = space.our_variants(task.function, self._machine, self._settings.ablation.fusion)
         composed = [
             space.proposal_of(label, compose(variant, self._machine, task.parts))
@@ -70,10 +71,10 @@ class TvmBackend:
             if task.parts
         ]
         spaces = [
-            space.our_space(label, variant, self._machine, self._target, name, seed, self._cost_model)
+            space.our_space(label, variant, self._machine, self._target, name, seed, self._cost_model, seen)
             for label, variant in variants.items()
         ]
-        return ScheduleSearch(spaces, [*composed, *(each.estimate() for each in spaces)], seed)
+        return ScheduleSearch(spaces, [*composed, *(each.estimate() for each in spaces)], seen, seed)
 
     def rebuild(self, function: tirx.PrimFunc, trace: str) -> tirx.PrimFunc:
         return space.rebuild(function, trace, self._machine)

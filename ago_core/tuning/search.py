@@ -24,15 +24,16 @@ class ScheduleSearch:
     Args:
         spaces: that the candidates come from.
         firsts: to propose first, in order.
+        seen: hashes of what was proposed; the spaces may look at it, and it grows.
         seed: of the draws.
     """
 
-    def __init__(self, spaces: Sequence[Space], firsts: Sequence[Proposal], seed: int):
+    def __init__(self, spaces: Sequence[Space], firsts: Sequence[Proposal], seen: set[str], seed: int):
         self._spaces = {space.label: space for space in spaces}
         self._firsts = list(firsts)
         self._random = np.random.default_rng(seed)
         self._best = dict.fromkeys(self._spaces, math.inf)
-        self._seen: set[str] = set()
+        self._seen = seen
         self._pending: dict[str, Proposal] = {}
 
     def propose(self, count: int) -> list[Candidate]:

@@ -18,15 +18,19 @@ from functools import cached_property
 import tvm
 import tvm_ffi
 from tvm import tirx
+from tvm.ir.utils import derived_object
 from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
+from tvm.s_tir.meta_schedule.mutator import MutateTileSize
+from tvm.s_tir.meta_schedule.postproc import PyPostproc
 from tvm.s_tir.meta_schedule.search_strategy import EvolutionarySearch, MeasureCandidate
+from tvm.s_tir.meta_schedule.space_generator import ScheduleFn
 from tvm.s_tir.schedule import Trace
 
 from ago_core.schedules.analytic import REFUSALS, Variant, variants
 from ago_core.schedules.machine import Machine
-from ago_core.schedules.space import space_generator
+from ago_core.schedules.space import LimitUnrolling, design_space
 from ago_core.tuning.cost_model import CostModel
 from ago_core.tuning.interfaces import Measurement
 
@@ -39,8 +43,10 @@ RANDOM = 0.2
 BATCH = 16
 EMPTY = 3
 """Batches in a row without anything new: the space is exhausted."""
-MEMORY = 1024
-"""Candidates after which MetaSchedule's memory of them, whole modules, is cleared."""
+MEMORY = 256
+"""Candidates of a space after which MetaSchedule's memory of them, whole modules of 130 KB, is cleared."""
+RETRIES = 4
+"""Mutations of a parent until one is new."""
 
 STOCK = "stock"
 
@@ -63,7 +69,7 @@ class Proposal:
         self.space = space
         self.measured = measured
         self.function: tirx.PrimFunc = measured.sch.mod["main"]
-        self.hash = str(tvm_ffi.structural_hash(self.function))
+        self.hash = hash_of_code(self.function)
 
     @cached_property
     def trace(self) -> str:
@@ -76,6 +82,10 @@ def proposal_of(space: str, sch: Schedule) -> Proposal:
     return Proposal(space, MeasureCandidate(sch, ArgInfo.from_entry_func(sch.mod, remove_preproc=True)))
 
 
+def hash_of_code(function: tirx.PrimFunc) -> str:
+    return str(tvm_ffi.structural_hash(function))
+
+
 def hash_of(trace: str) -> str:
     """Of the code that a trace makes."""
     return json.loads(trace)["hash"]
@@ -86,6 +96,25 @@ def space_of(trace: str) -> str:
     return json.loads(trace)["space"]
 
 
+@derived_object
+class Unseen(PyPostproc):
+    """Rejects what was proposed before, so that populations hold nothing else but what is new, and parents."""
+
+    def __init__(self, seen: AbstractSet[str], parents: AbstractSet[str]):
+        super().__init__()
+        self._seen, self._parents = seen, parents
+
+    def _initialize_with_tune_context(self, context: ms.TuneContext) -> None:
+        pass
+
+    def apply(self, sch: Schedule) -> bool:
+        code = hash_of_code(sch.mod["main"])
+        return code not in self._seen or code in self._parents
+
+    def clone(self) -> Unseen:
+        return Unseen(self._seen, self._parents)
+
+
 class Space:
     """One design space and what is known of it.
 
@@ -94,16 +123,17 @@ class Space:
         exhausted: whether nothing new is left.
     """
 
-    KEPT = 32
-    """Best schedules that are kept when memory is cleared, or rebuilt after a restart."""
+    KEPT = int(PARENTS * POPULATION)
+    """Best schedules that are kept: parents of every generation."""
 
-    def __init__(self, label: str, context: ms.TuneContext, cost_model: CostModel):
+    def __init__(self, label: str, context: ms.TuneContext, cost_model: CostModel, parents: set[str]):
         self.label = label
         self._context = context
         self._model = cost_model
+        self._parents = parents
         self._spaces = context.generate_design_space()
         self._queue: list[Proposal] = []
-        self._best: list[tuple[float, Trace]] = []
+        self._best: list[tuple[float, Trace, str]] = []
         self.exhausted = False
         self._begin()
 
@@ -136,15 +166,15 @@ class Space:
         measured = [proposal.measured for proposal in proposals]
         latencies = [measurement.latency for measurement in measurements]
         results = [ms.runner.RunnerResult([s] if s else None, None if s else "failed") for s in latencies]
-        for candidate, seconds in zip(measured, latencies):
-            if seconds is not None:
-                self._keep(seconds, candidate.sch.trace)
+        self._best += [(s, p.measured.sch.trace, p.hash) for s, p in zip(latencies, proposals) if s is not None]
+        self._best = sorted(self._best, key=lambda known: known[0])[: self.KEPT]
+        self._parents.clear()
+        self._parents.update(code for _, _, code in self._best)
+        for seconds, proposal in zip(latencies, proposals):
+            if proposal.hash in self._parents:
+                self._commit(seconds, proposal.measured.sch.trace)
         self._context.notify_runner_results(measured, results)
         self._model.update(self._context, measured, results)
-
-    def _keep(self, seconds: float, trace: Trace) -> None:
-        self._commit(seconds, trace)
-        self._best = sorted([*self._best, (seconds, trace)], key=lambda pair: pair[0])[: self.KEPT]
 
     def _commit(self, seconds: float, trace: Trace) -> None:
         self._database.commit_tuning_record(ms.database.TuningRecord(trace, self._workload, [seconds]))
@@ -153,7 +183,7 @@ class Space:
         """MetaSchedule's state anew, with the best so far as parents."""
         self._database = ms.database.MemoryDatabase()
         self._workload = self._database.commit_workload(self._context.mod)
-        for seconds, trace in self._best:
+        for seconds, trace, _ in self._best:
             self._commit(seconds, trace)
         self._context.pre_tuning(1 << 30, BATCH, self._spaces, self._database, self._model)
         self._generated = 0
@@ -178,10 +208,25 @@ def our_variants(function: tirx.PrimFunc, machine: Machine, fusion: bool) -> dic
 
 
 def our_space(
-    label: str, variant: Variant, machine: Machine, target: tvm.target.Target, name: str, seed: int, model: CostModel
+    label: str,
+    variant: Variant,
+    machine: Machine,
+    target: tvm.target.Target,
+    task: str,
+    seed: int,
+    model: CostModel,
+    seen: AbstractSet[str],
 ) -> Space:
+    """One of `our_variants`; `seen` are the hashes of what was proposed, now and later."""
     _without_intrinsics()
-    return Space(label, _context(variant.module, target, space_generator(variant, machine), name, seed), model)
+    parents: set[str] = set()
+    generator = ScheduleFn(
+        lambda sch: [design_space(sch, variant, machine)],
+        sch_rules=[],
+        postprocs=[LimitUnrolling(), Unseen(seen, parents)],
+        mutator_probs={MutateTileSize(): 1.0},
+    )
+    return Space(label, _context(variant.module, target, generator, task, seed), model, parents)
 
 
 def _without_intrinsics() -> None:
@@ -202,7 +247,7 @@ def stock_space(function: tirx.PrimFunc, target: tvm.target.Target, name: str, s
     """The rules that MetaSchedule ships for a CPU."""
     _with_intrinsics_of_processors()
     module = tvm.IRModule({"main": function})
-    return Space(STOCK, _context(module, target, "post-order-apply", name, seed), model)
+    return Space(STOCK, _context(module, target, "post-order-apply", name, seed), model, set())
 
 
 def _context(module: tvm.IRModule, target: tvm.target.Target, generator, name: str, seed: int) -> ms.TuneContext:
@@ -211,6 +256,7 @@ def _context(module: tvm.IRModule, target: tvm.target.Target, generator, name: s
         init_measured_ratio=PARENTS,
         init_min_unmeasured=1,
         genetic_num_iters=GENERATIONS,
+        genetic_max_fail_count=RETRIES,
         eps_greedy=RANDOM,
     )
     return ms.TuneContext(
@@ -238,7 +284,7 @@ def rebuild(function: tirx.PrimFunc, trace: str, machine: Machine) -> tirx.PrimF
         scheduled = replayed(module, trace).mod["main"]
     except (KeyError, *REFUSALS) as error:
         raise ValueError(f"the trace does not apply to this function: {error}") from error
-    if str(tvm_ffi.structural_hash(scheduled)) != hash_of(trace):
+    if hash_of_code(scheduled) != hash_of(trace):
         raise ValueError("the trace makes other code of this function than was measured")
     return scheduled
 
