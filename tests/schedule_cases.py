@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import tvm
 from tvm import relax
+from tvm_ffi import structural_walk
 
 from ago_core.artifacts.reference import relative_error
 from ago_core.devices.local import host_target
@@ -49,7 +50,7 @@ def fused(build, *shapes: tuple[int, ...]) -> tvm.tirx.PrimFunc:
 
 
 def outputs(functions: list[tvm.tirx.PrimFunc]) -> list[np.ndarray]:
-    """What functions of one signature compute from the same random inputs.
+    """What functions of one signature compute from the same random inputs, all their outputs in one row.
 
     Every array lies between values that are not a number: what a function reads outside spoils its result.
 
@@ -59,16 +60,25 @@ def outputs(functions: list[tvm.tirx.PrimFunc]) -> list[np.ndarray]:
     names = [f"f{k}" for k in range(len(functions))]
     module = tvm.IRModule({name: f.with_attr("global_symbol", name) for name, f in zip(names, functions)})
     library = build_functions(module, host_target())
-    *inputs, out = functions[0].params
+    written = _written(functions[0])
+    inputs = [parameter for parameter in functions[0].params if not any(parameter.same_as(out) for out in written)]
     rng = np.random.default_rng(0)
     arrays = [_guarded(parameter)[1] for parameter in inputs]
     for array in arrays:
         array[...] = rng.standard_normal(array.shape)
-    results = [_guarded(out) for _ in names]
-    for name, (whole, result) in zip(names, results):
-        library[name](*map(tvm.runtime.from_dlpack, [*arrays, result]))
-        assert _unwritten(whole) == whole.size - result.size, f"{name} left elements out or wrote outside"
-    return [result for _, result in results]
+    every = [[_guarded(out) for out in written] for _ in names]
+    for name, results in zip(names, every):
+        library[name](*map(tvm.runtime.from_dlpack, [*arrays, *(result for _, result in results)]))
+        for whole, result in results:
+            assert _unwritten(whole) == whole.size - result.size, f"{name} left elements out or wrote outside"
+    return [np.concatenate([result.ravel() for _, result in results]) for results in every]
+
+
+def _written(function: tvm.tirx.PrimFunc) -> list[tvm.tirx.Var]:
+    """The parameters that a function writes, its last ones."""
+    stores: list[tvm.tirx.BufferStore] = []
+    structural_walk(function.body, (tvm.tirx.BufferStore, stores.append))
+    return [parameter for parameter in function.params if any(store.buffer.same_as(parameter) for store in stores)]
 
 
 GUARD = 64
@@ -210,6 +220,23 @@ def layer_norm(h, _, c, k):
         return op.nn.layer_norm(op.matmul(x, w), scale, shift, axes=[-1])
 
     return fused(build, (h, c), (c, k), (k,), (k,))
+
+
+def layer_norm_that_is_an_output(h, _, c, k):
+    def build(builder, x, w, scale, shift):
+        rows = builder.emit(op.nn.layer_norm(x, scale, shift, axes=[-1]))
+        first = op.strided_slice(rows, [0], [0], [1])
+        return relax.Tuple([rows, builder.emit(op.tanh(op.matmul(first, w)))])
+
+    return fused(build, (h, c), (c, k), (c,), (c,))
+
+
+def convolution_that_is_an_output(h, w, c, k):
+    def build(builder, x, weight, depth):
+        first = builder.emit(relu(conv(x, weight)))
+        return relax.Tuple([first, builder.emit(relu(conv(first, depth, groups=k)))])
+
+    return fused(build, (1, h, w, c), (1, 1, c, k), (3, 3, 1, k))
 
 
 def elementwise(h, w, c, _):
@@ -357,6 +384,8 @@ KINDS = {
     "softmax": softmax(2),
     "softmax along columns": softmax(1),
     "layer norm": layer_norm,
+    "layer norm that is an output": layer_norm_that_is_an_output,
+    "convolution that is an output": convolution_that_is_an_output,
     "elementwise": elementwise,
     "residual": residual,
     "SiLU": silu,

@@ -71,12 +71,15 @@ def _chain(sch: Schedule, last: s_tir.SBlock, taken, machine: Machine) -> list[_
     members = [_Member(last, _simplified(last.body, row), True)]
     if row.length * FLOAT_BYTES > machine.l1_bytes // 4:
         return members
+    allocated = sch.mod["main"].body.block.alloc_buffers
     names = [sch.get(block).name_hint for block in blocks_of(sch)]
     for name in reversed(names[: names.index(last.name_hint)]):
         block = sch.get_sblock(name)
         readers = {sch.get(reader).name_hint for reader in sch.get_consumers(block)}
         if name in taken or not readers or not readers <= {member.block.name_hint for member in members}:
             continue
+        if not all(_among(region.source, allocated) for region in sch.get(block).writes):
+            continue  # an output of the function
         if member := _member(sch, block, members, row, machine):
             members.insert(0, member)
     return members
