@@ -95,7 +95,7 @@ def measure_kernel(kernel: Kernel, function: tvm.tirx.PrimFunc, threads: int) ->
     """
     try:
         library = build_functions(tvm.IRModule({"main": function}), host_target(threads))
-    except tvm.error.TVMError as error:
+    except RuntimeError as error:
         return {"failed": f"does not build: {str(error).strip().splitlines()[-1]}"}
     given = [tvm.runtime.tensor(np.ascontiguousarray(argument.value)) for argument in kernel.arguments]
     results = [tvm.runtime.tensor(np.full(out.shape, np.nan, out.dtype)) for out in kernel.operator.outputs]

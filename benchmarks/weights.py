@@ -203,7 +203,7 @@ def _measure(module, target) -> float | None:
         arguments = [tvm.runtime.tensor(_random(parameter)) for parameter in module["main"].params]
         timer = library.time_evaluator("main", tvm.cpu(), number=1, repeat=5, min_repeat_ms=10)
         return min(timer(*arguments).results)
-    except tvm.error.TVMError:
+    except RuntimeError:
         return None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import tvm
 
 import sample_models
 from ago_core.errors import UserError
@@ -498,3 +499,16 @@ def test_outputs_that_nobody_reads_are_no_reason_to_refuse(tmp_path):
     nodes = [node("LayerNormalization", "x s", "a mean deviation"), node("Dropout", "a", "y mask")]
     model = load(make(nodes, {"x": (2, 8)}, {"s": floats(8)}), tmp_path)
     assert max(errors(model).values()) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "failure", [tvm.error.InternalError("Check failed: 3 dimensions"), ValueError("no such layout")]
+)
+def test_what_tvm_cannot_lower_is_said_in_one_sentence(failure, monkeypatch):
+    def fails(_):
+        raise failure
+
+    monkeypatch.setattr("ago_core.graph.model.legalise", fails)
+    with pytest.raises(UserError, match="squeezenet.* cannot be lowered to loops: ") as error:
+        load_model("squeezenet@56")
+    assert str(failure).splitlines()[-1] in str(error.value)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-import tvm
 from tvm import IRModule, relax
 
 from ago_core.errors import UserError
@@ -19,6 +18,10 @@ from ago_core.graph.simplify import count_parameters, simplify
 from ago_core.graph.source import Source, open_source
 
 Progress = Callable[[str], None]
+
+
+LOWERING_ERRORS = (RuntimeError, ValueError, TypeError, AssertionError)
+"""What TVM's checks and its Python loops (TOPI) raise for operators they cannot express; TVMError is no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,7 @@ def import_source(source: Source, progress: Progress = lambda _: None) -> Model:
     progress("Lowering operators to loops")
     try:
         module = legalise(module)
-    except tvm.error.TVMError as error:
+    except LOWERING_ERRORS as error:
         raise UserError(f"{source.name} cannot be lowered to loops: {str(error).strip().splitlines()[-1]}") from error
     progress("Reading the operator graph")
     extracted = extract_operators(module, origin)
