@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import streamlit as st
 
 import sample_models
+from ago_core.errors import UserError
+from ago_core.partition.partition import Partition
 from app.services.jobs import Job, State, Work, job_queue
 from app.services.loaded import Loaded
 from app.services.models import DEFAULT_SAMPLE, Choice, model_store
 from app.services.study import EDITED, Study
+from app.services.tuning import result, session_store
 from app.services.uploads import Upload, store
 from app.services.worker import Task
 
@@ -25,6 +29,8 @@ SIDES = {"left": "heuristic", "right": "ago"}
 
 INSPECTOR_TAB = "inspector-tab"
 OPERATORS_TAB, WHY_TAB = "operators", "why"
+TUNED = "tuned"
+"""What a tuning session found, beside the methods that partition."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class Session:
         sample: the last one that was requested, such as "squeezenet@56".
         error: one sentence about the last choice, or "".
         selected: in the panels.
+        tuned: key of the tuning session whose result can be compiled, or "".
         methods: the partition that the left and the right panel show.
         differences: whether the panels are coloured by what differs between them.
         studies: what this session does with each model.
@@ -84,6 +91,7 @@ class Session:
     sample: str = DEFAULT_SAMPLE
     error: str = ""
     selected: Selected = field(default_factory=Selected)
+    tuned: str = ""
     methods: dict[str, str] = field(default_factory=lambda: dict(SIDES))
     differences: bool = False
     studies: dict[Choice, Study] = field(default_factory=dict)
@@ -260,7 +268,27 @@ def last_done(kind: str, method: str) -> Job | None:
 
 
 def _work(kind: str, method: str) -> Work:
-    return Work(kind, session().choice, study().partitions[method])
+    if method != TUNED:
+        return Work(kind, session().choice, study().partitions[method])
+    folder, partition, version = _tuned()
+    return Work(kind, session().choice, partition, (folder, version))
+
+
+def compilable() -> dict[str, Partition]:
+    """What can be compiled: the partitions of the current model, and what the chosen session found."""
+    found = _tuned()
+    return {**study().partitions, **({TUNED: found[1]} if found else {})}
+
+
+def _tuned() -> tuple[Path, Partition, int] | None:
+    """Folder, partition and version of the chosen session's result; None where there is none of this model."""
+    folder = session_store().folder(session().tuned)
+    if folder is None:
+        return None
+    try:
+        return folder, *result(folder, study().graph)
+    except UserError:
+        return None
 
 
 def active_jobs() -> list[Job]:
@@ -270,4 +298,6 @@ def active_jobs() -> list[Job]:
 
 def is_of_another(job: Job) -> bool:
     """Whether a job is of another model than the current one, or of a partition that it no longer has."""
-    return job.work.choice != session().choice or job.work.partition not in study().partitions.values()
+    if job.work.choice != session().choice:
+        return True
+    return job.work.tuned is None and job.work.partition not in study().partitions.values()

@@ -184,7 +184,9 @@ def _takes_model(sub: argparse.ArgumentParser, choice: bool = True) -> None:
 
 def _takes_runs(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--runs", type=_positive, default=30, help="timed runs (default 30)")
-    sub.add_argument("--threads", type=_positive, help="default: this machine's physical cores")
+    threads = "default: this machine's physical cores, or as many as the session tuned for"
+    sub.add_argument("--threads", type=_positive, help=threads)
+    sub.add_argument("--tuned", metavar="DIR", help="compile what this session found, its partition included")
 
 
 def _weight(text: str) -> float:

@@ -6,16 +6,18 @@ import argparse
 from pathlib import Path
 
 from ago_core.cli.common import chosen_partition, load, progress, show, threads
+from ago_core.errors import UserError
 
 
 def run_command(args: argparse.Namespace) -> int:
     from ago_core.artifacts.verify import TOLERANCE, verify, versions
 
     compiled = _compile(args)
-    report, _, _ = verify(compiled, threads(args), args.runs, args.seed, progress(args))
+    report, _, _ = verify(compiled, _threads(args, compiled), args.runs, args.seed, progress(args))
     data = {
         "model": compiled.model.name,
         "method": compiled.partition.method,
+        "tuned": args.tuned,
         "operators": len(compiled.model.graph),
         "subgraphs": len(compiled.partition),
         "max_rel_error": report.max_rel_error,
@@ -38,7 +40,8 @@ def export_command(args: argparse.Namespace) -> int:
     from ago_core.artifacts.linker import require_linker
 
     require_linker()  # before minutes of work
-    artifact = export_artifact(_compile(args), Path(args.output), threads(args), args.runs, progress(args))
+    compiled = _compile(args)
+    artifact = export_artifact(compiled, Path(args.output), _threads(args, compiled), args.runs, progress(args))
     path = artifact.path
     files = [path] if path.is_file() else sorted(path.iterdir())
     listing = [{"name": file.name, "bytes": file.stat().st_size} for file in files]
@@ -49,6 +52,8 @@ def export_command(args: argparse.Namespace) -> int:
 
 def _compile(args: argparse.Namespace):
     model = load(args)
+    if args.tuned:
+        return _compile_tuned(model, Path(args.tuned), args)
     progress(args)("Partitioning")
     partition = chosen_partition(model, args)
     from ago_core.devices.local import host_target
@@ -57,14 +62,42 @@ def _compile(args: argparse.Namespace):
     return compile_model(model, partition, host_target(threads(args)), progress(args))
 
 
+def _compile_tuned(model, folder: Path, args: argparse.Namespace):
+    """With what a session has found. Raises UserError where it found nothing, or nothing for this machine."""
+    import tvm
+
+    from ago_core.lowering.executable import compile_model
+    from ago_core.tuning.backend import make_backend
+    from ago_core.tuning.best import read_best
+    from ago_core.tuning.journal import read_journal
+    from ago_core.tuning.settings import LocalDevice, settings_from_json
+
+    progress(args)("Reading what the session found")
+    with read_journal(folder) as journal:
+        settings = settings_from_json(journal.meta()["settings"])
+    if not isinstance(settings.device, LocalDevice) and settings.device.preset != "host":
+        raise UserError(f"The session in {folder} is for {settings.device.preset}, not for this machine.")
+    backend = make_backend(settings)
+    best = read_best(folder, model, backend.rebuild)
+    if best.target != backend.target:
+        raise UserError(f"The session in {folder} is for {best.target}, and this machine is {backend.target}.")
+    return compile_model(model, best.partition, tvm.target.Target(best.target), progress(args), best.functions)
+
+
+def _threads(args: argparse.Namespace, compiled) -> int:
+    """As many as it was compiled for, unless the arguments say otherwise."""
+    return args.threads or int(compiled.target.attrs["num-cores"])
+
+
 def _run_text(data: dict) -> str:
     latency, reference = data["latency_ms"], data["reference_ms"]
+    tuned = f"tuned by {data['tuned']}" if data["tuned"] else "not tuned"
     verdict = "matches" if data["correct"] else "DOES NOT match"
     return (
         f"{data['model']}, {data['method']}: {data['subgraphs']} subgraphs, built in {data['build_seconds']:.1f} s\n"
         f"  {verdict} ONNX Runtime: relative error {data['max_rel_error']:.1e} (tolerance {data['tolerance']:.0e})\n"
         f"  median {latency['median']:.2f} ms (quartiles {latency['q1']:.2f} to {latency['q3']:.2f}, "
-        f"{len(latency['runs'])} runs, {data['threads']} threads, not tuned)\n"
+        f"{len(latency['runs'])} runs, {data['threads']} threads, {tuned})\n"
         f"  ONNX Runtime {reference['median']:.2f} ms (quartiles {reference['q1']:.2f} to {reference['q3']:.2f})\n"
         f"  on {data['machine']}"
     )

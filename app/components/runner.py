@@ -11,16 +11,17 @@ from app.components.text import facts, plain
 from app.services import describe
 from app.services.jobs import Job, State
 from app.services.loaded import METHOD_NAMES
-from app.services.study import EDITED, Study
+from app.services.study import Study
+from app.services.tuning import results, session_store
 from visualizers import charts
 
-ALL = "all"
+ALL, TUNED_KEY = "all", "run-tuned"
 
 
 def runner(study: Study) -> None:
     busy = bool(state.active_jobs())
-    methods = list(study.partitions)
-    names = {ALL: "All" if EDITED in methods else "Both", **METHOD_NAMES}
+    methods = list(state.compilable())
+    names = {ALL: "All" if len(methods) > 2 else "Both", **METHOD_NAMES}
     with st.container(horizontal=True, vertical_alignment="center"):
         chosen = st.segmented_control(
             "Partition",
@@ -34,11 +35,30 @@ def runner(study: Study) -> None:
             for method in methods if chosen == ALL else (chosen,):
                 state.start("run", method)
             st.rerun()
+        _tuned_by(study)
     st.caption(
-        "Every subgraph becomes one function with a default schedule, not tuned. The output is compared with ONNX "
-        "Runtime's on the same random input and threads, then both are timed."
+        "Every subgraph becomes one function with a default schedule, not tuned, or with the one that a tuning session "
+        "found. The output is compared with ONNX Runtime's on the same random input and threads, then both are timed."
     )
     st.fragment(guarded, run_every=POLL_SECONDS if busy else None)(_cards, study, busy)
+
+
+def _tuned_by(study: Study) -> None:
+    """Which tuning session's functions can be compiled as well."""
+    own = state.session()
+    found = [row.key for row in results(session_store().rows(), study.graph.model_hash)]
+    if not found:
+        return
+    st.session_state[TUNED_KEY] = own.tuned if own.tuned in found else None
+    st.selectbox(
+        "Tuned by session",
+        found,
+        key=TUNED_KEY,
+        placeholder="Tuned by a session …",
+        label_visibility="collapsed",
+        width=300,
+        on_change=lambda: setattr(own, "tuned", st.session_state[TUNED_KEY] or ""),
+    )
 
 
 def _cards(study: Study, was_busy: bool) -> None:
@@ -54,13 +74,16 @@ def _cards(study: Study, was_busy: bool) -> None:
             _progress(
                 job, f"{job.work.choice.name}, {METHOD_NAMES[job.work.method]}, {len(job.work.partition)} subgraphs"
             )
-    for method, column in zip(study.partitions, st.columns(len(study.partitions))):
+    shown = state.compilable()
+    for method, column in zip(shown, st.columns(len(shown))):
         with column.container(border=True, key=f"card-{method}"):
-            _card(study, method)
+            _card(study, method, len(shown[method]))
 
 
-def _card(study: Study, method: str) -> None:
-    st.markdown(f"**{METHOD_NAMES[method]}**, {len(study.partitions[method])} subgraphs")
+def _card(study: Study, method: str, subgraphs: int) -> None:
+    st.markdown(f"**{METHOD_NAMES[method]}**, {subgraphs} subgraphs")
+    if method == state.TUNED:
+        st.caption(f"By session {plain(state.session().tuned)}.")
     if method == "ago" and (line := describe.settings_line(study.settings)):
         st.caption(f"With {line}.")
     last, done = state.last_job("run", method), state.last_done("run", method)
@@ -107,9 +130,10 @@ def _result(job: Job) -> None:
     else:
         st.error(f"Output does not match ONNX Runtime: {error}.", icon=":material/error:")
     ours, theirs = data["latency_ms"], data["reference_ms"]
+    help_text = f"The median over the runs; compiled code is {'tuned' if job.work.tuned else 'not tuned'}."
     for column, name, latency in zip(st.columns(2), ("Compiled", "ONNX Runtime"), (ours, theirs)):
         with column:
-            st.metric(name, f"{latency['median']:.3g} ms", help="The median over the runs; compiled code is not tuned.")
+            st.metric(name, f"{latency['median']:.3g} ms", help=help_text)
             st.caption(f"quartiles {latency['q1']:.3g} to {latency['q3']:.3g} ms, {len(latency['runs'])} runs")
     st.plotly_chart(
         charts.latency_runs({"compiled": ours["runs"], "ONNX Runtime": theirs["runs"]}),

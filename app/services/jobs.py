@@ -50,11 +50,20 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Work:
-    """What a job does. `kind` is "run" or "export", a command of the command line; the partition goes as a file."""
+    """What a job does.
+
+    Attributes:
+        kind: "run" or "export", a command of the command line.
+        choice: the model.
+        partition: to compile; it goes as a file.
+        tuned: the folder of a session whose functions are compiled, and which of its results; None for default
+            schedules.
+    """
 
     kind: str
     choice: Choice
     partition: Partition
+    tuned: tuple[Path, int] | None = None
 
     @property
     def method(self) -> str:
@@ -62,7 +71,7 @@ class Work:
 
     def arguments(self, folder: Path) -> list[str]:
         """The command's arguments; `folder` is the job's own."""
-        partition = ["--partition", str(folder / PARTITION)]
+        partition = ["--tuned", str(self.tuned[0])] if self.tuned else ["--partition", str(folder / PARTITION)]
         dims = [part for name, size in self.choice.dims for part in ("--dim", f"{name}={size}")]
         output = ["--output", str(folder / self.file_name)] if self.kind == "export" else []
         return [self.kind, str(self.choice.spec), *dims, *partition, *output, "--json", "--progress"]

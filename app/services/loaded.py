@@ -21,7 +21,7 @@ from visualizers.layout import Layout, layout
 if TYPE_CHECKING:  # importing TVM takes more than a second: the worker's thread does it
     from ago_core.graph.model import Model
 
-METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO", EDITED: "Edited"}
+METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO", EDITED: "Edited", "tuned": "Tuned"}
 PANEL_ASPECT = 1.15
 Subgraphs = tuple[tuple[int, ...], ...]
 KEPT_VIEWS, KEPT_CLUSTERINGS, KEPT_TEXTS, KEPT_REGIONS = 64, 16, 200, 64

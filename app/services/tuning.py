@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ago_core.errors import UserError
-from ago_core.partition.partition import Partition
+from ago_core.graph.opgraph import OpGraph
+from ago_core.partition.partition import Partition, partition_from_json
 from ago_core.partition.settings import Settings
 from ago_core.tuning import control, lock
 from ago_core.tuning.control import Request, Status
@@ -251,12 +252,14 @@ def has_journal(folder: Path) -> bool:
 
 
 def signature(folder: Path) -> tuple:
-    """Changes when the journal does, or when its process comes or goes."""
+    """Changes when the journal does, or when its process comes or goes. SQLite's log counts only with something in it:
+    whoever reads a journal that nobody writes makes an empty one."""
     seen = [lock.is_held(folder)]
     for name in (control.JOURNAL, f"{control.JOURNAL}-wal"):
         with contextlib.suppress(OSError):
             found = (folder / name).stat()
-            seen += [name, found.st_ino, found.st_size, found.st_mtime_ns]
+            if found.st_size:
+                seen += [name, found.st_ino, found.st_size, found.st_mtime_ns]
     return tuple(seen)
 
 
@@ -305,8 +308,18 @@ def results(rows: Iterable[Row], model_hash: str) -> list[Row]:
     return [row for row in rows if row.status and row.model_hash == model_hash and (row.folder / BEST).exists()]
 
 
-def ablation_title(status: Status) -> str:
-    return ABLATION_NAMES[status.ablation]
+def result(folder: Path, graph: OpGraph) -> tuple[Partition, int]:
+    """The partition that a session found, and a number that changes with its result.
+
+    Raises:
+        UserError: it has none, or one of another model.
+    """
+    file = folder / BEST
+    try:
+        data = json.loads(file.read_text())["partition"]
+        return partition_from_json(graph, data), file.stat().st_mtime_ns
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"The session in {folder} has no result that can be read: {error}.") from error
 
 
 def csv_of(folder: Path) -> bytes:
