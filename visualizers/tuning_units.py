@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 def milliseconds(seconds: float) -> str:
     """Three digits: 0.00123 → "1.23 ms", 0.0000456 → "45.6 µs"."""
-    value, unit = (seconds * 1e3, "ms") if seconds >= 1e-3 else (seconds * 1e6, "µs")
+    value, unit = (seconds * 1e3, "ms") if seconds >= 0.9995e-3 else (seconds * 1e6, "µs")
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:.{digits}f} {unit}"
 

@@ -120,8 +120,8 @@ def _roughly(age: str) -> str:
 
 def _elsewhere() -> None:
     """A session whose folder lies elsewhere, such as one that the command line began."""
-    with st.expander("Add a session that lies elsewhere"), st.form("elsewhere", border=False):
+    with st.expander("Add a session that lies elsewhere"):
         folder = st.text_input("Its folder", key=FOLDER_KEY, placeholder="the DIR of: ago_core tune … --session DIR")
-        if st.form_submit_button("Open it") and folder:
+        if st.button("Open it") and folder:
             attempt(lambda: watch(session_store().adopt(Path(folder))))
             st.rerun()
