@@ -1,12 +1,14 @@
 """Joins: the first schedules of a subgraph are those that its minis were best with."""
 
+from dataclasses import replace
+
 import pytest
 
 from ago_core.artifacts.reference import relative_error
 from ago_core.schedules.machine import machine_of
 from ago_core.tuning.backend import make_backend
 from ago_core.tuning.interfaces import Measurement, Part, SearchTask
-from ago_core.tuning.join import Cut, cuts_in, known_reductions
+from ago_core.tuning.join import Cut, compose, cuts_in, known_reductions
 from ago_core.tuning.settings import LocalDevice, TuningSettings
 from ago_core.tuning.space import hash_of, our_variants, replayed, space_of
 from tests.schedule_cases import conv, fused, outputs, relu
@@ -88,3 +90,16 @@ def test_parts_without_a_schedule_leave_the_estimate():
     plain = BACKEND.search(SearchTask(WHOLE, (), 1)).propose(1)
     composed = BACKEND.search(SearchTask(WHOLE, nothing, 1)).propose(1)
     assert hash_of(plain[0].trace) == hash_of(composed[0].trace)
+
+
+def test_joins_for_several_cores_are_composed_too():
+    machine = replace(MACHINE, cores=2)
+    whole = fused(lambda b, x, v, w: second(b, first(b, x, v), w), (1, 28, 28, 16), EXPAND, DEPTH)
+    minis = fused(first, (1, 28, 28, 16), EXPAND), fused(second, (1, 28, 28, 48), DEPTH)
+    parts = tuple(Part(mini, None, (k,)) for k, mini in enumerate(minis))
+    functions = [
+        compose(variant, machine, parts).mod["main"] for variant in our_variants(whole, machine, fusion=True).values()
+    ]
+    reference, *results = outputs([whole, *functions])
+    assert all("T.parallel(" in function.script() for function in functions)
+    assert all(relative_error(result, reference) <= 1e-5 for result in results)

@@ -17,6 +17,7 @@ import tvm
 from tvm import s_tir
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV, Trace
+from tvm_ffi import structural_walk
 
 from ago_core.schedules.analytic import Variant, schedule_groups
 from ago_core.schedules.fuse import MAX_BOX
@@ -123,14 +124,12 @@ def cuts_in(trace: Trace) -> dict[str, list[Cut]]:
 
 
 def _reduction_under(sch: Schedule, loop) -> str | None:
-    """The name of the reduction inside a loop, or of the one that feeds the block inside it."""
-    stmt = sch.get(loop)
-    while not isinstance(stmt, s_tir.SBlockRealize):
-        stmt = stmt.body
-    if is_reduction(stmt.block):
-        return stmt.block.name_hint
-    producers = [sch.get(block) for block in sch.get_producers(sch.get_sblock(stmt.block.name_hint))]
-    return next((block.name_hint for block in reversed(producers) if is_reduction(block)), None)
+    """The name of the reduction inside a loop, or of the one that feeds the first block inside it."""
+    inside: list[s_tir.SBlock] = []
+    structural_walk(sch.get(loop).body, (s_tir.SBlock, inside.append))
+    producers = [sch.get(block) for block in sch.get_producers(sch.get_sblock(inside[0].name_hint))]
+    found = [block.name_hint for block in (*inside, *reversed(producers)) if is_reduction(block)]
+    return found[0] if found else None
 
 
 def _stem(name: str) -> str:
