@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -25,18 +26,17 @@ CY = """(index) => [...document.querySelectorAll('[data-testid=stBidiComponentIs
     .map((host) => host.shadowRoot?.querySelector('.canvas')?._cyreg?.cy).filter((cy) => cy)[index]"""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
+@contextlib.contextmanager
+def running_app(temporary: Path, **environment: str):
+    """The app's server; its address."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on the PATH")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)]
-    temporary = tmp_path_factory.mktemp("server")
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | {"TMPDIR": str(temporary)}, stdout=subprocess.DEVNULL
-    )
+    environment = os.environ | {"TMPDIR": str(temporary)} | environment
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait_for_port(port)
         yield f"http://127.0.0.1:{port}"
@@ -45,6 +45,12 @@ def server(tmp_path_factory):
         process.wait(timeout=20)
     left = sorted(path.name for path in temporary.iterdir() if path.name.startswith("ago-"))
     assert left == [], "uploads and jobs leave nothing behind"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_app(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

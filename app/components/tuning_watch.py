@@ -202,7 +202,7 @@ def _offer_repair(first: Feed) -> None:
 
 
 def _figures(stand: Standing, session_state: State) -> None:
-    columns = st.columns((1.3, 1, 1, 0.8, 1))
+    columns = st.columns((1.2, 1, 1.3, 0.7, 1))
     best, gain = stand.best, stand.gain
     columns[0].metric(
         "End to end, best",
