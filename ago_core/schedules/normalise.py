@@ -1,9 +1,9 @@
 """Fewer blocks, same results: what every schedule starts from.
 
 A block that only computes its output point by point is computed where it is read, if one block reads it, at one index
-(x · sigmoid(x) reads x there twice). One that only
-moves data (padding, reshape, transpose) is computed where it is read even by several, unless a product reads it: then
-it stays where inlining would cost the product its vectors or put conditions into a long reduction.
+(x · sigmoid(x) reads x there twice), or all that read it read no more than it has (the halves of a split). One that
+only moves data (padding, reshape, transpose) is computed where it is read even by several, unless a product reads it:
+then it stays where inlining would cost the product its vectors or put conditions into a long reduction.
 
     before: for i: a[i] = x[i] + b[i]    for i: y[i] = max(a[i], 0)
     after:  for i: y[i] = max(x[i] + b[i], 0)
@@ -11,6 +11,7 @@ it stays where inlining would cost the product its vectors or put conditions int
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 
 import tvm
@@ -25,6 +26,10 @@ from ago_core.schedules.tile import MAX_WINDOW, vector_axis, window_steps
 
 MAX_NESTED = 2
 """Calls of exp and the like in one expression: code generation takes exponential time in their nesting."""
+
+
+MAX_PLACES = 4
+"""Copies of an expression in the one that it is read by, at different places."""
 
 
 def blocks_of(sch: Schedule) -> list:
@@ -62,6 +67,8 @@ def _may_inline(sch: Schedule, block) -> bool:
         return False
     if _only_moves(stmt.body.value) and len(loads_of(stmt.body.value)) <= 1:
         return all(not is_reduction(sch.get(reader)) or _keeps_vectors(sch, block, reader) for reader in readers)
+    if _each_once(stmt, [sch.get(reader) for reader in readers]):
+        return True
     only = sch.get(readers[0])
     if len(readers) > 1 or is_reduction(only):
         return False
@@ -70,6 +77,19 @@ def _may_inline(sch: Schedule, block) -> bool:
         return False
     same = all(structural_equal(place.indices, places[0].indices) for place in places)
     return same and (not calls or calls + _intrinsics(only.body) <= MAX_NESTED)
+
+
+def _each_once(block: s_tir.SBlock, readers: list[s_tir.SBlock]) -> bool:
+    """Whether pointwise readers read no more elements than the block has: each half of a split its own."""
+    if any(map(is_reduction, readers)) or _intrinsics(block.body.value):
+        return False
+    places = [len(_places(reader, block.body.buffer)) for reader in readers]
+    read = sum(count * _iterations(reader) for count, reader in zip(places, readers))
+    return read <= _iterations(block) and max(places) <= MAX_PLACES
+
+
+def _iterations(block: s_tir.SBlock) -> int:
+    return math.prod(int(axis.dom.extent) for axis in block.iter_vars)
 
 
 def _keeps_vectors(sch: Schedule, mover, reader) -> bool:

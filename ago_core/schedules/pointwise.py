@@ -180,9 +180,9 @@ def in_pieces(row: Row, store: tirx.BufferStore, machine: Machine) -> tirx.Stmt:
 
 def _piece(row: Row, store: tirx.BufferStore, start: int, end: int, machine: Machine) -> tirx.Stmt:
     lanes = best_lanes(end - start, machine.lanes)
-    decided = _decided(row, store, start, end)
-    unrolled = UNROLLED_CALLS if calls_of(decided.value) else UNROLLED
-    return along(start, end, lanes, unrolled, lambda first: at_lanes(row, decided, first, lanes))
+    piece = decided(row, store, start, end)
+    unrolled = UNROLLED_CALLS if calls_of(piece.value) else UNROLLED
+    return along(start, end, lanes, unrolled, lambda first: at_lanes(row, piece, first, lanes))
 
 
 def along(start: int, end: int, lanes: int, unrolled: int, make: Callable[[Bound], tirx.Stmt]) -> tirx.Stmt:
@@ -242,7 +242,7 @@ def _changes(condition, variable: tirx.Var) -> Iterator[int]:
         yield -rest // factor + 1 if factor > 0 else -(-rest // -factor)  # factor · c + rest <= 0
 
 
-def _decided(row: Row, store: tirx.BufferStore, start: int, end: int) -> tirx.BufferStore:
+def decided(row: Row, store: tirx.BufferStore, start: int, end: int) -> tirx.BufferStore:
     """The store with the choices taken that a part of the row decides."""
     if len(row.inner) != 1:
         return store

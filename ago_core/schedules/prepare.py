@@ -20,6 +20,7 @@ from ago_core.schedules.rewrite import replace_nests
 from ago_core.schedules.row_chains import join_rows
 from ago_core.schedules.rows import cut_reduction
 from ago_core.schedules.stages import Group
+from ago_core.schedules.weave import weave_rows
 
 
 def normalised(function: tirx.PrimFunc, machine: Machine) -> Schedule:
@@ -39,7 +40,9 @@ def prepare(sch: Schedule, groups: list[Group], machine: Machine) -> tvm.IRModul
 
 def _along_rows(block: s_tir.SBlock, machine: Machine) -> tirx.Stmt | None:
     """The block's nest with its rows in vectors; None where it has none."""
-    return cut_reduction(block, machine) if is_reduction(block) else cut_rows(block, machine)
+    if is_reduction(block):
+        return cut_reduction(block, machine)
+    return weave_rows(block, machine) or cut_rows(block, machine)
 
 
 def _epilogues(sch: Schedule) -> set[str]:
