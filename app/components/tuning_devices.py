@@ -14,6 +14,7 @@ from ago_core.tuning.settings import Device, LocalDevice, RemoteDevice
 from app.components.loading import POLL_SECONDS
 from app.components.text import plain, table
 from app.services.worker import Task, Worker
+from visualizers.units import count
 
 HERE, REMOTE = "This machine", "Behind a tracker"
 WHERE_KEY, THREADS_KEY, TRACKER_KEY, DEVICE_KEY, PRESET_KEY = (
@@ -105,7 +106,7 @@ def _list(address: str, key: str) -> None:
 def _device_row(device: Listed) -> dict[str, str]:
     about = device.about
     memory = f", {about['memory'] / 2**30:.1f} GiB" if "memory" in about else ""
-    text = f"{about['machine']}, {about['threads']} threads{memory}" if "machine" in about else ""
+    text = f"{about['machine']}, {count(about['threads'], 'thread')}{memory}" if "machine" in about else ""
     return {"Device": str(device.address), "State": device.state.value, "About": text}
 
 

@@ -16,7 +16,7 @@ from visualizers.tuning_units import duration
 
 POLL_SECONDS = 2.0
 ROWS = 12
-WIDTHS = (3, 1.4, 4.4, 1.8, 2.2, 1)
+WIDTHS = (3.4, 1.7, 5.6, 1.4)
 PICK, FOLDER_KEY, PAGE_KEY = "pick-", "session-folder", "sessions-page"
 COLOURS = {
     State.RUNNING: "green",
@@ -105,11 +105,9 @@ def _row(row: Row) -> None:
         columns[2].caption(plain(row.error.split(";")[0]))
     else:
         columns[1].markdown(badge(row.status.state))
-        columns[2].caption(plain(what))
-        columns[3].caption(plain(far))
-        columns[4].caption(plain(best), help="Of the whole model, the median of its runs.")
+        columns[2].caption(f"{plain(what)}  \n{plain(far)}, {plain(best)}")
     age = duration(max(0.0, time.time() - row.changed))
-    if columns[5].button("Open", key=f"open-{row.key}", help=f"Last written {_roughly(age)} ago"):
+    if columns[3].button("Open", key=f"open-{row.key}", help=f"Last written {_roughly(age)} ago"):
         watch(row.key)
         st.rerun()
 

@@ -32,7 +32,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem aut
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #ddd; }
-th { font-weight: 400; color: #5b6168; } td { overflow-wrap: anywhere; } p.note { color: #5b6168; }
+th { font-weight: 400; color: #5b6168; } td, th { white-space: nowrap; }
+td:last-child { white-space: normal; overflow-wrap: anywhere; width: 99%; } p.note { color: #5b6168; }
 """
 
 
@@ -47,7 +48,9 @@ def report(feeds: Mapping[str, Feed]) -> bytes:
     title = f"Tuning {first.model}: {', '.join(feeds)}"
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        _note(f"{first.state.value}. {doing(first, stands[name])} Written {time.strftime('%Y-%m-%d %H:%M')}."),
+        _note(
+            f"{first.state.value.capitalize()}. {doing(first, stands[name])} Written {time.strftime('%Y-%m-%d %H:%M')}."
+        ),
         "<h2>End to end</h2>",
         *_main(feeds, stands),
     ]

@@ -113,7 +113,8 @@ def doing(feed: Feed, stand: Standing) -> str:
     if not stand.trials:
         return f"Building the first candidates of {count(len(feed.tasks), 'task')}."
     if not stand.summed:
-        missing = sum(effort.best is None for effort in efforts(feed.tasks, feed.history))
+        first = zip(feed.tasks, efforts(feed.tasks, feed.history))
+        missing = sum(effort.best is None and task.kind != JOIN for task, effort in first)
         return f"Measuring a first schedule of each task; {missing} to go, then the whole model."
     joins = [task for task in feed.tasks if task.kind == JOIN]
     tuning = [effort.phase for effort in efforts(feed.tasks, feed.history)]
@@ -216,7 +217,7 @@ def _where(row: Row) -> str:
 def _best(status: Status) -> str:
     if status.end_to_end is None:
         return "not measured yet"
-    return f"{milliseconds(status.end_to_end)} (first {milliseconds(status.first)})"
+    return f"best {milliseconds(status.end_to_end)} end to end (first {milliseconds(status.first)})"
 
 
 def plan_text(sessions: int, trials: int, speed: float | None) -> str:
