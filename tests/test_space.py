@@ -48,6 +48,10 @@ CASES = {
         *((1, 8, 7, 32), (3, 3, 1, 32), (1, 1, 32, 24)),
     ),
     "inverted residual": (inverted_residual, (1, 6, 8, 16), (1, 1, 16, 48), (3, 3, 1, 48), (1, 1, 48, 16)),
+    "convolution in a concatenation": (
+        lambda _, x, w, v: op.concat([pointwise(x, w), v], 3),
+        *((1, 6, 7, 16), (1, 1, 16, 40), (1, 6, 7, 24)),
+    ),
     "two matmuls": (lambda _, a, b, c: op.matmul(relu(op.matmul(a, b)), c), (16, 24), (24, 64), (64, 32)),
 }
 

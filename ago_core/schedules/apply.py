@@ -36,15 +36,18 @@ def epilogue_of(sch: Schedule, block):
     readers = sch.get_consumers(block)
     if len(readers) != 1 or any(sch.get(loop).kind != tirx.ForKind.SERIAL for loop in sch.get_loops(readers[0])):
         return None
-    reader, writer = sch.get(readers[0]), sch.get(block)
+    return readers[0] if reads_where_written(sch.get(readers[0]), sch.get(block).body.buffer) else None
+
+
+def reads_where_written(reader: s_tir.SBlock, buffer) -> bool:
+    """Whether a pointwise block reads element (i, j, …) of a buffer, and no other, to compute its own (i, j, …)."""
     if is_reduction(reader) or not isinstance(reader.body, tirx.BufferStore):
-        return None
+        return False
     own = [axis.var for axis in reader.iter_vars]
-    buffer = writer.body.buffer
     if [int(axis.dom.extent) for axis in reader.iter_vars] != [int(extent) for extent in buffer.shape]:
-        return None
+        return False
     mine = [load for load in loads_of(reader.body.value) if load.source.same_as(buffer)]
-    return readers[0] if mine and all(_is_identity(load.indices, own, buffer) for load in mine) else None
+    return bool(mine) and all(is_identity(load.indices, own, buffer) for load in mine)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def _writes_its_axes(block: s_tir.SBlock) -> bool:
     return len(indices) == len(axes) and all(index.same_as(axis.var) for index, axis in zip(indices, axes))
 
 
-def _is_identity(indices, variables, buffer) -> bool:
+def is_identity(indices, variables, buffer) -> bool:
     """Whether element (i, j, …) is addressed as [i, j, …]; an axis of extent 1 may be addressed as 0."""
     return len(indices) == len(variables) and all(
         index.same_as(variable) or (int(extent) == 1 and isinstance(index, tirx.IntImm))

@@ -173,8 +173,8 @@ def bound(row: Row, stmt: tirx.Stmt) -> tirx.Stmt:
 
 def in_pieces(row: Row, store: tirx.BufferStore, machine: Machine) -> tirx.Stmt:
     """A whole row, cut where a choice changes along it."""
-    cuts = _cuts(row, store)
-    pieces = [_piece(row, store, start, end, machine) for start, end in zip(cuts, cuts[1:])]
+    places = cuts(row, store)
+    pieces = [_piece(row, store, start, end, machine) for start, end in zip(places, places[1:])]
     return tirx.SeqStmt(pieces) if len(pieces) > 1 else pieces[0]
 
 
@@ -219,7 +219,7 @@ def at_element(row: Row, stmt: tirx.Stmt, place: Bound) -> tirx.Stmt:
     return substitute(stmt, values)
 
 
-def _cuts(row: Row, store: tirx.BufferStore) -> list[int]:
+def cuts(row: Row, store: tirx.BufferStore) -> list[int]:
     """0, where a choice along the row changes, and its end."""
     found = {0, row.length}
     if len(row.inner) == 1:

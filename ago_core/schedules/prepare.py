@@ -15,6 +15,7 @@ from ago_core.schedules.apply import epilogue_of
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_plain_reduction, is_reduction
 from ago_core.schedules.overlap import overlap_vectors
+from ago_core.schedules.pieces import cut_concatenations
 from ago_core.schedules.pointwise import cut_rows
 from ago_core.schedules.rewrite import replace_nests
 from ago_core.schedules.row_chains import join_rows
@@ -27,7 +28,7 @@ def normalised(function: tirx.PrimFunc, machine: Machine) -> Schedule:
     """The function, as `main`: blocks computed where they are read, chains over rows joined, odd widths in vectors."""
     sch = Schedule(tvm.IRModule({"main": function}))
     inline_blocks(sch)
-    return overlap_vectors(join_rows(sch, machine), machine)
+    return overlap_vectors(cut_concatenations(join_rows(sch, machine)), machine)
 
 
 def prepare(sch: Schedule, groups: list[Group], machine: Machine) -> tvm.IRModule:

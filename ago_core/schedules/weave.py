@@ -16,12 +16,11 @@ from functools import partial
 
 from tvm import s_tir, sym, tirx
 from tvm.ir.expr import TensorLoad
-from tvm_ffi import structural_map
 
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import calls_of, is_choice, loads_of
 from ago_core.schedules.pointwise import UNROLLED, Bound, Row, along, bound, decided, nest_of_rows, read_row
-from ago_core.schedules.rewrite import axis_of, index, substitute
+from ago_core.schedules.rewrite import axis_of, index, simplified, substitute
 from ago_core.schedules.tile import best_lanes
 
 STRANDS = (2, 3, 4, 8)
@@ -53,14 +52,7 @@ def _strand(row: Row, run: Row, store: tirx.BufferStore, count: int, first: int)
     """One of so many elements of a row, by their number among these; choices taken that are the same for all."""
     place = run.inner[0].var * count + first
     strand = decided(run, substitute(store, {row.inner[0].var: place}), 0, run.length)
-    analyzer = sym.Analyzer()
-    for axis in (*run.outer, *run.inner):
-        analyzer.bind(axis.var, axis.dom)
-
-    def simplify(load: TensorLoad) -> TensorLoad:
-        return load.source[tuple(analyzer.simplify(each) for each in load.indices)]
-
-    return structural_map(strand, (TensorLoad, simplify))
+    return simplified(strand, (*run.outer, *run.inner))
 
 
 def _is_plain(store: tirx.BufferStore, row: Row) -> bool:
