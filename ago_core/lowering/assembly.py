@@ -10,6 +10,9 @@ _BRANCH = re.compile(r"^\s+(?:j\w+|b|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+,\s*#\d+,)\s
 _MULTIPLY_ADD = re.compile(r"^\s+(?:vfn?m(?:add|sub)\d+[ps]s|fml[as]|fn?m(?:add|sub))\s")
 _ARITHMETIC = re.compile(r"^\s+(?:v?(?:add|sub|mul|div|max|min)[ps]s|f(?:n?mul|add|sub|div|max|min)(?:nm)?)\s")
 
+OWN = 0.75
+"""Part of its arithmetic that an innermost loop holds outside of what look like loops inside."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Loop:
@@ -23,8 +26,10 @@ class _Loop:
 def hot_loop(assembly: str) -> str:
     """The innermost loop with the most float32 multiply-adds.
 
-    A loop is what stands between a label and the last branch back to it. Where two loops hold equally many
-    multiply-adds (none at all in pooling, or before AVX2), the one with more other float32 arithmetic is taken.
+    A loop is what stands between a label and the last branch back to it. Branches back from what LLVM moved out of the
+    way (the edges of an image) look the same: a loop is innermost if loops inside hold a part of its arithmetic only.
+    Where two loops hold equally many multiply-adds (none at all in pooling, or before AVX2), the one with more other
+    float32 arithmetic is taken.
 
     Args:
         assembly: of one or more functions, x86-64 in AT&T syntax or AArch64, as LLVM prints it.
@@ -34,8 +39,14 @@ def hot_loop(assembly: str) -> str:
     """
     lines = assembly.splitlines()
     loops = _loops(lines)
-    innermost = ["\n".join(lines[loop.first : loop.last + 1]) for loop in loops if not any(map(loop.holds, loops))]
+    innermost = ["\n".join(lines[loop.first : loop.last + 1]) for loop in loops if _is_innermost(loop, loops, lines)]
     return max((text for text in innermost if any(_work(text))), key=_work, default="")
+
+
+def _is_innermost(loop: _Loop, loops: list[_Loop], lines: list[str]) -> bool:
+    inside = [range(other.first, other.last + 1) for other in loops if loop.holds(other)]
+    own = [lines[k] for k in range(loop.first, loop.last + 1) if not any(k in span for span in inside)]
+    return sum(_work("\n".join(own))) >= OWN * sum(_work("\n".join(lines[loop.first : loop.last + 1])))
 
 
 def _loops(lines: list[str]) -> list[_Loop]:

@@ -10,7 +10,8 @@ Joined, the intermediate's bytes are saved, twice (written and read); a window c
 producer compute its halo again.
 
 On 43 chains of five networks (one core, Zen 5) what was chosen took 1.05 times as long as the best of up to 14 measured
-tasks and nests apart, in the geometric mean; none was more than 2 % slower than nests apart.
+tasks and nests apart; since then nests apart became faster (apply.share_out), and some choices lose by up to 10 %:
+`python -m benchmarks.fusion` has to be run again.
 """
 
 from __future__ import annotations
