@@ -7,7 +7,7 @@ import pytest
 import tvm
 
 from ago_core.devices import threads
-from ago_core.devices.threads import CAN_PIN, PinnedThreads, allowed_cores, cores_for
+from ago_core.devices.threads import CAN_PIN, PinnedThreads, allowed_cores, cores_for, pinned_threads
 from ago_core.errors import UserError
 
 TWO = pytest.mark.skipif(len(allowed_cores()) < 2, reason="this process may use one core only")
@@ -57,3 +57,11 @@ def test_hyper_threads_of_a_core_come_last(monkeypatch):
     monkeypatch.setattr(threads, "_siblings", lambda core: [core // 2 * 2, core // 2 * 2 + 1])
     assert cores_for(2) == [0, 2]
     assert cores_for(3) == [0, 2, 1]
+
+
+def test_the_process_keeps_its_threads():
+    before = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
+    assert all(pinned_threads(1) is pinned_threads(1) for _ in range(20))
+    assert pinned_threads(1).run(running) == 1
+    if before:
+        assert len(os.listdir("/proc/self/task")) <= before + 2

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,6 +44,18 @@ class PinnedThreads:
     def run(self, work: Callable[[], T]) -> T:
         """Calls `work` on these threads and waits; what it raises is raised here."""
         return self._caller.submit(work).result()
+
+
+@cache
+def pinned_threads(threads: int) -> PinnedThreads:
+    """The process's threads for so many; what runs on them waits for its turn.
+
+    They stay: a worker of TVM that is told to end spins for a while first, and hundreds of them slowed all else down.
+
+    Raises:
+        UserError: the process may not use so many cores.
+    """
+    return PinnedThreads(threads)
 
 
 def cores_for(threads: int) -> list[int]:

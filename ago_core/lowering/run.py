@@ -6,16 +6,16 @@ import numpy as np
 import tvm
 from tvm.runtime.vm import VirtualMachine
 
-from ago_core.devices.threads import PinnedThreads
+from ago_core.devices.threads import pinned_threads
 from ago_core.lowering.executable import Compiled
 from ago_core.lowering.latency import Latency, time_runs
 
 
 class Runner:
-    """A compiled model loaded into TVM's virtual machine with its inputs bound; it runs on threads of its own."""
+    """A compiled model loaded into TVM's virtual machine with its inputs bound; it runs on threads pinned to cores."""
 
     def __init__(self, compiled: Compiled, inputs: dict[str, np.ndarray], threads: int):
-        self._threads = PinnedThreads(threads)
+        self._threads = pinned_threads(threads)
         self._machine = VirtualMachine(compiled.executable, tvm.cpu())
         names = [name for name, _ in compiled.model.graph.inputs]
         self._machine.set_input("main", *(tvm.runtime.tensor(inputs[name]) for name in names))
