@@ -209,3 +209,35 @@ def test_tiles_lie_on_the_stack():
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     code = build_functions(module, host_target()).inspect_source("ll")
     assert "load ptr, ptr @__TVMBackendAllocWorkspace" not in code
+
+
+def attention(heads, rows, keys, width, mask):
+    """softmax(q · kᵀ · s + mask) · v, the heads side by side in the result."""
+
+    def build(_, q, k, v, *masks):
+        scores = op.multiply(op.matmul(q, k), relax.const(0.3, "float32"))
+        probabilities = op.nn.softmax(op.add(scores, masks[0]) if mask else scores)
+        return op.reshape(op.permute_dims(op.matmul(probabilities, v), [0, 2, 1, 3]), (2, rows, heads * width))
+
+    shapes = [(2, heads, rows, width), (2, heads, width, keys), (2, heads, keys, width)]
+    return fused(build, *shapes, *([(2, 1, 1, keys)] if mask else []))
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=NAMES)
+@pytest.mark.parametrize(
+    "sizes", [(4, 196, 196, 24), (2, 49, 49, 30), (3, 128, 128, 64), (1, 36, 13, 17), (2, 32, 100, 8)], ids=str
+)
+def test_attention_is_one_nest_over_rows(sizes, machine):
+    for mask in (False, True):
+        (scheduled,) = check(attention(*sizes, mask), [replace(machine, cores=1)])
+        assert scheduled.script().count("T.parallel(") == 1
+        assert not scalar_reductions(scheduled)
+
+
+def test_layer_norm_goes_into_the_task_of_the_products_that_read_it():
+    def build(_, x, scale, shift, v, w):
+        return op.matmul(relu(op.matmul(op.nn.layer_norm(x, scale, shift, axes=[-1]), v)), w)
+
+    for machine in (AVX512, replace(NEON, cores=1)):
+        (scheduled,) = check(fused(build, (196, 96), (96,), (96,), (96, 192), (192, 96)), [machine])
+        assert scheduled.script().count("T.parallel(") == 1

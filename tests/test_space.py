@@ -35,6 +35,14 @@ def inverted_residual(_, x, w1, w2, w3):
     return op.add(x, op.nn.conv2d(y, w3, data_layout="NHWC", kernel_layout="HWIO"))
 
 
+def scores(q, k):
+    return op.nn.softmax(op.matmul(q, op.permute_dims(k, [0, 2, 1])))
+
+
+def attention(_, q, k, v):
+    return op.permute_dims(op.matmul(scores(q, k), v), [1, 0, 2])
+
+
 CASES = {
     "pointwise": (lambda _, x, w: pointwise(x, w), (1, 6, 7, 24), (1, 1, 24, 40)),
     "depthwise, stride 2": (lambda _, x, w: depthwise(x, w, 32, 2), (1, 7, 9, 32), (3, 3, 1, 32)),
@@ -51,6 +59,12 @@ CASES = {
     "convolution in a concatenation": (
         lambda _, x, w, v: op.concat([pointwise(x, w), v], 3),
         *((1, 6, 7, 16), (1, 1, 16, 40), (1, 6, 7, 24)),
+    ),
+    "attention": (attention, (2, 20, 12), (2, 21, 12), (2, 21, 24)),
+    "scores": (lambda _, q, k: scores(q, k), (2, 20, 12), (2, 21, 12)),
+    "layer norm, matmul, matmul": (
+        lambda _, x, g, b, v, w: op.matmul(relu(op.matmul(op.nn.layer_norm(x, g, b, axes=[-1]), v)), w),
+        *((24, 20), (20,), (20,), (20, 36), (36, 20)),
     ),
     "two matmuls": (lambda _, a, b, c: op.matmul(relu(op.matmul(a, b)), c), (16, 24), (24, 64), (64, 32)),
 }

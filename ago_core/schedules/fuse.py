@@ -24,6 +24,7 @@ from ago_core.schedules.knobs import Knobs
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import Nest, read_nest, spatial_axes
 from ago_core.schedules.normalise import is_reduction
+from ago_core.schedules.row_chains import is_row_block, rows_at_a_time
 from ago_core.schedules.tile import choose_tile, vector_axis, widest_lanes
 
 MAX_BOX = 64
@@ -36,9 +37,11 @@ class Task:
 
     Attributes:
         cuts: (position of a spatial axis, extent of the box along it), in the order of the loops.
+        step: what the box's extent along the last of these is a multiple of.
     """
 
     cuts: tuple[tuple[int, int], ...]
+    step: int = 1
 
 
 def fuse_blocks(sch: Schedule, names: list[str], task: Task, machine: Machine, knobs: Knobs) -> None:
@@ -54,37 +57,55 @@ def fuse_blocks(sch: Schedule, names: list[str], task: Task, machine: Machine, k
     Raises:
         tvm.s_tir.ScheduleError: TVM cannot prove that the blocks may be fused.
     """
-    reductions = [name for name in names if is_reduction(sch.get(sch.get_sblock(name)))]
-    last = sch.get_sblock(reductions[-1])
-    epilogue = epilogue_of(sch, last) or sch.cache_write(last, 0, "global")
-    done = {reductions[-1], sch.get(epilogue).name_hint}
-    placed = [_place_last(sch, last, epilogue, task, machine, knobs)]
-    inside = placed[0].outer[len(task.cuts) - 1]
+    if is_row_block(sch.get(sch.get_sblock(names[-1]))):
+        outside, placed, done = _cut_rows(sch, sch.get_sblock(names[-1]), task, knobs), [], {names[-1]}
+    else:
+        last = sch.get_sblock([name for name in names if is_reduction(sch.get(sch.get_sblock(name)))][-1])
+        epilogue = epilogue_of(sch, last) or sch.cache_write(last, 0, "global")
+        done = {sch.get(last).name_hint, sch.get(epilogue).name_hint}
+        placed = [_place_last(sch, last, epilogue, task, machine, knobs)]
+        outside = placed[0].outer[: len(task.cuts)]
     for name in reversed([name for name in names if name not in done]):
-        placed += _place_producer(sch, sch.get_sblock(name), inside, machine, knobs)
-    share_out(sch, placed[0].outer[: len(task.cuts)], machine.cores, knobs)
+        placed += _place_producer(sch, sch.get_sblock(name), outside[-1], machine, knobs)
+    share_out(sch, outside, machine.cores, knobs)
     for each in placed:
         set_initialisation_apart(sch, each)
+
+
+def _cut_rows(sch: Schedule, block, task: Task, knobs: Knobs) -> list:
+    """The loops of a block of rows, the task's rows inside: the loops over tasks."""
+    loops, outside, rows = list(sch.get_loops(block)), [], rows_at_a_time(sch.get(block))
+    for axis, extent in task.cuts:
+        if axis == len(loops) - 2:  # a step of this loop is some rows
+            cut, loops[axis] = _cut(sch, loops[axis], extent // rows, max(1, task.step // rows), knobs)
+        else:
+            cut, loops[axis] = _cut(sch, loops[axis], extent, 1, knobs)
+        outside.append(cut)
+    sch.reorder(*outside, *loops)
+    return outside
 
 
 def _place_last(sch: Schedule, block, epilogue, task: Task, machine: Machine, knobs: Knobs) -> Placed:
     loops, outside = list(sch.get_loops(epilogue)), []
     vector = vector_axis(read_nest(sch.get(block)))
     for axis, extent in task.cuts:
-        lanes = widest_lanes(extent, machine) if axis == vector else 1
-        cut, loops[axis] = _cut(sch, loops[axis], extent, lanes, knobs)
+        if axis == vector:
+            cut, loops[axis] = _cut(sch, loops[axis], extent, widest_lanes(extent, machine), knobs, MAX_VECTORS)
+        else:
+            step = task.step if axis == task.cuts[-1][0] else 1
+            cut, loops[axis] = _cut(sch, loops[axis], extent, step, knobs)
         outside.append(cut)
     nest = within(read_nest(sch.get(block)), [int(sch.get(loop).extent) for loop in loops])
     return place_under(sch, block, epilogue, loops, outside, choose_tile(nest, machine), knobs)
 
 
-def _cut(sch: Schedule, loop, extent: int, lanes: int, knobs: Knobs) -> tuple:
-    """A loop in two, the inner one of whole vectors."""
-    if lanes == 1:
+def _cut(sch: Schedule, loop, extent: int, step: int, knobs: Knobs, limit: int = MAX_BOX) -> tuple:
+    """A loop in two, the extent of the inner one a multiple of a step."""
+    if step == 1:
         return tuple(sch.split(loop, knobs.factors(sch, loop, extent, MAX_BOX)))
-    vectors, lane = sch.split(loop, [None, lanes])
-    cut, inner = sch.split(vectors, knobs.factors(sch, vectors, extent // lanes, MAX_VECTORS))
-    return cut, sch.fuse(inner, lane)
+    steps, inside = sch.split(loop, [None, step])
+    cut, inner = sch.split(steps, knobs.factors(sch, steps, extent // step, limit))
+    return cut, sch.fuse(inner, inside)
 
 
 def _place_producer(sch: Schedule, block, inside, machine: Machine, knobs: Knobs) -> list[Placed]:

@@ -153,7 +153,9 @@ class Window:
 
 
 def read_windows(block: s_tir.SBlock, buffer) -> tuple[Window, ...] | None:
-    """How a block reads each axis of a buffer; None where it does not, or not by linear indices."""
+    """How a block reads each axis of a buffer; None where it does not, or not by linear indices.
+
+    An axis that it reads in overlapping vectors counts as read whole."""
     load = next((load for load in loads_of(block.body.value) if load.source.same_as(buffer)), None)
     if load is None:
         return None
@@ -166,6 +168,8 @@ def _window(block: s_tir.SBlock, spatial: list, index, extent: int) -> Window | 
     size, walkers = 1, []
     for axis in block.iter_vars:
         stride = 0 if int(axis.dom.extent) == 1 else _stride(index, axis.var)
+        if stride is None and _overlapping(index):
+            return Window(extent, None, 1, 0, extent)
         if stride is None or stride < 0:
             return None
         if stride and axis.iter_type == REDUCTION_AXIS:
@@ -177,3 +181,10 @@ def _window(block: s_tir.SBlock, spatial: list, index, extent: int) -> Window | 
         return None
     walked_by, outputs, stride = walkers[0] if walkers else (None, 1, 0)
     return Window(extent, walked_by, outputs, stride, size)
+
+
+def _overlapping(index) -> bool:
+    """Whether an index is that of a vector which may overlap the one before."""
+    found: list[tirx.Min] = []
+    structural_walk(index, (tirx.Min, found.append))
+    return bool(found)

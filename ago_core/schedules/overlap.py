@@ -20,8 +20,16 @@ from ago_core.schedules.apply import epilogue_of
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.nest import loads_of, read_nest
 from ago_core.schedules.normalise import blocks_of, is_plain_reduction
-from ago_core.schedules.rewrite import axis_of, index, nest_of, replace_nests, substitute
+from ago_core.schedules.rewrite import axis_of, index, nest_of, replace_nests, substitute, uses
 from ago_core.schedules.tile import best_lanes, vector_axis
+
+OVERLAPPING = "ago.overlapping"
+"""Annotation of a block whose last two axes are overlapping vectors and their lanes: how many lanes."""
+
+
+def overlapping_lanes(block: s_tir.SBlock) -> int:
+    """The lanes of the overlapping vectors that a block's last axis is in; 1 if it is in none."""
+    return int(block.annotations.get(OVERLAPPING, 1))
 
 
 def overlap_vectors(sch: Schedule, machine: Machine) -> Schedule:
@@ -75,8 +83,9 @@ def _cut(block: s_tir.SBlock, axis: int, extent: int, lanes: int, sums, wider) -
     axes = [*block.iter_vars[:axis], vector, lane, *block.iter_vars[axis + 1 :]]
     body, init = rewritten(block.body), rewritten(block.init) if block.init is not None else None
     reads = [_point(load.source, load.indices) for load in loads_of(body.value) if not load.source.same_as(body.buffer)]
-    writes = [(_point if block.init is not None else _row)(body.buffer, body.indices)]
-    return nest_of(s_tir.SBlock(axes, reads, writes, block.name_hint, body, init, annotations=block.annotations))
+    writes = [_point(body.buffer, body.indices) if block.init is not None else _vector(block, body, vector, lanes)]
+    marks = {**block.annotations, OVERLAPPING: index(lanes)}
+    return nest_of(s_tir.SBlock(axes, reads, writes, block.name_hint, body, init, annotations=marks))
 
 
 def _point(buffer, indices):
@@ -84,10 +93,18 @@ def _point(buffer, indices):
     return buffer[tuple(slice(place, place + 1) for place in indices)]
 
 
-def _row(buffer, indices):
-    """The region of all elements of the innermost axis.
+def _vector(block: s_tir.SBlock, store: tirx.BufferStore, vector: tirx.IterVar, lanes: int):
+    """The region that a block's vector is for: elements `lanes · v` and up, of those that exist.
 
-    Said of a block that writes one of them, in overlapping vectors: TVM cannot prove of `min` that all are covered.
+    That the last one writes some of its neighbour's as well is not said: TVM could then not find which vectors a block
+    must compute for its readers, nor prove that all elements are written. A block that writes elsewhere, which none in
+    the function reads, is said to write whole axes.
     """
-    points = [slice(place, place + 1) for place in indices[:-1]]
-    return buffer[(*points, slice(0, buffer.shape[-1]))]
+    if block.body.indices[-1].same_as(block.iter_vars[-1].var):
+        points = [slice(place, place + 1) for place in store.indices[:-1]]
+        return store.buffer[(*points, slice(vector.var * lanes, vector.var * lanes + lanes))]
+    old = block.iter_vars[-1:]
+    places = zip(block.body.indices, store.buffer.shape)
+    return store.buffer[
+        tuple(slice(0, extent) if uses(place, old) else slice(place, place + 1) for place, extent in places)
+    ]

@@ -22,13 +22,15 @@ from ago_core.schedules.row_chains import join_rows
 from ago_core.schedules.rows import cut_reduction
 from ago_core.schedules.stages import Group
 from ago_core.schedules.weave import weave_rows
+from ago_core.schedules.write_through import write_through
 
 
 def normalised(function: tirx.PrimFunc, machine: Machine) -> Schedule:
     """The function, as `main`: blocks computed where they are read, chains over rows joined, odd widths in vectors."""
     sch = Schedule(tvm.IRModule({"main": function}))
     inline_blocks(sch)
-    return overlap_vectors(cut_concatenations(join_rows(sch, machine)), machine)
+    joined = join_rows(write_through(sch), machine)
+    return overlap_vectors(cut_concatenations(joined), machine)
 
 
 def prepare(sch: Schedule, groups: list[Group], machine: Machine) -> tvm.IRModule:

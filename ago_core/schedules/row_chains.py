@@ -4,8 +4,8 @@
             for i, k: s[i] += e[i, k]              for i, k: y[i, k] = e[i, k] / s[i]
     after:  parallel i:  m = max x[i, :]    e[:] = exp(x[i, :] - m)    s = Σ e[:]    r = 1 / s    y[i, :] = e[:] · r
 
-What passes between the blocks is one row, in the first cache. What is the same all along a row is computed once for it;
-a division by it becomes a product with its reciprocal, which errs by one rounding more.
+What passes between the blocks is a few rows, in the first cache. What is the same all along a row is computed once for
+it; a division by it becomes a product with its reciprocal, which errs by one rounding more.
 """
 
 from __future__ import annotations
@@ -13,25 +13,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import tvm
-from tvm import s_tir, sym, tirx
+from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
 from tvm_ffi import structural_equal, structural_map
 
+from ago_core.schedules.apply import epilogue_of
 from ago_core.schedules.machine import FLOAT_BYTES, Machine
 from ago_core.schedules.nest import is_choice, loads_of, spatial_axes
 from ago_core.schedules.normalise import blocks_of, is_plain_reduction, is_reduction
 from ago_core.schedules.pointwise import Row, in_pieces, regions_of
-from ago_core.schedules.rewrite import axis_of, index, nest_of, replace_nests, substitute, uses
+from ago_core.schedules.rewrite import axis_of, index, nest_of, replace_nests, simplified, substitute, uses
 from ago_core.schedules.rows import added, reduce_row, reduces_one_row
+from ago_core.schedules.tile import divisors
 
 ROW_BLOCK = "ago.rows"
-"""Annotation of a block that computes whole rows."""
+"""Annotation of a block that computes whole rows: how many at a time."""
+
+MAX_TOGETHER = 8
+"""Rows computed side by side at most."""
 
 
 def is_row_block(block: s_tir.SBlock) -> bool:
     """Whether a block computes whole rows, as `join_rows` makes them."""
     return ROW_BLOCK in block.annotations
+
+
+def rows_at_a_time(block: s_tir.SBlock) -> int:
+    """How many rows such a block computes together; 1 for any other block."""
+    return int(block.annotations.get(ROW_BLOCK, 1))
 
 
 def join_rows(sch: Schedule, machine: Machine) -> Schedule:
@@ -68,7 +78,7 @@ class _Member:
 def _chain(sch: Schedule, last: s_tir.SBlock, taken, machine: Machine) -> list[_Member]:
     """In order, the blocks that compute the rows of `last`, itself at the end, and nothing that others read."""
     row = _row_of(last)
-    members = [_Member(last, _simplified(last.body, row), True)]
+    members = [_Member(last, simplified(last.body, row.outer + row.inner), True)]
     if row.length * FLOAT_BYTES > machine.l1_bytes // 4:
         return members
     allocated = sch.mod["main"].body.block.alloc_buffers
@@ -113,20 +123,24 @@ def _member(sch: Schedule, block, members: list[_Member], row: Row, machine: Mac
     if length != row.length or any(uses(place, row.inner) for place in outer):
         return None
     pointwise = not is_reduction(stmt) and len(outer) < len(places[0])
-    return _Member(stmt, _simplified(substitute(stmt.body, values), row), pointwise)
+    return _Member(stmt, simplified(substitute(stmt.body, values), row.outer + row.inner), pointwise)
 
 
 def _row_like(sch: Schedule, block, machine: Machine) -> bool:
     """Whether a block is a reduction along rows, or pointwise and no epilogue of another reduction."""
-
-    def of_rows(stmt: s_tir.SBlock) -> bool:
-        return is_plain_reduction(stmt) and reduces_one_row(stmt, machine)
-
     stmt = sch.get(block)
     if is_reduction(stmt):
-        return of_rows(stmt)
-    sources = [sch.get(source) for source in sch.get_producers(block)]
-    return isinstance(stmt.body, tirx.BufferStore) and all(of_rows(s) or not is_reduction(s) for s in sources)
+        return _reduces_rows(stmt, machine)
+    products = [source for source in sch.get_producers(block) if is_reduction(sch.get(source))]
+    others = [source for source in products if not _reduces_rows(sch.get(source), machine)]
+    epilogues = [
+        sch.get(each).name_hint for each in (epilogue_of(sch, source) for source in others) if each is not None
+    ]
+    return isinstance(stmt.body, tirx.BufferStore) and stmt.name_hint not in epilogues
+
+
+def _reduces_rows(block: s_tir.SBlock, machine: Machine) -> bool:
+    return is_plain_reduction(block) and reduces_one_row(block, machine)
 
 
 def _writes_its_axes(block: s_tir.SBlock) -> bool:
@@ -134,86 +148,114 @@ def _writes_its_axes(block: s_tir.SBlock) -> bool:
     return len(axes) == len(places) and all(axis.var.same_as(place) for axis, place in zip(axes, places))
 
 
-def _simplified(store: tirx.BufferStore, row: Row) -> tirx.BufferStore:
-    """The store with its indices simplified: reshapes leave divisions that cancel."""
-    analyzer = sym.Analyzer()
-    for axis in (*row.outer, *row.inner):
-        analyzer.bind(axis.var, axis.dom)
+@dataclass(frozen=True)
+class _Rooms:
+    """Where the results of a chain's members lie, those of some rows side by side.
 
-    def simplified(load: TensorLoad) -> TensorLoad:
-        return load.source[tuple(analyzer.simplify(place) for place in load.indices)]
+    Attributes:
+        rows: how many.
+        which: which of them, in the statements of one row.
+        rooms: for each member but the last what it writes in the function, its room, and elements of a row.
+    """
 
-    value = structural_map(store.value, (TensorLoad, simplified))
-    return tirx.BufferStore(store.buffer, value, [analyzer.simplify(place) for place in store.indices])
+    rows: int
+    which: tirx.Var
+    rooms: list[tuple[tirx.Buffer, tirx.Buffer, int]]
+
+    def room(self, name: str, dtype: str, length: int = 1) -> tirx.Buffer:
+        """A new buffer for so many elements of each row."""
+        return tirx.decl_buffer([index(self.rows * length)], dtype, f"{name}_row", scope="local")
+
+    def place(self, buffer, indices) -> tuple[tirx.Buffer, list]:
+        """Where an element of a buffer lies."""
+        for old, room, length in self.rooms:
+            if old.same_as(buffer):
+                return room, [self.which * length + indices[-1] if length > 1 else self.which]
+        return buffer, list(indices)
 
 
 def _nest(members: list[_Member], machine: Machine) -> tirx.Stmt:
-    """The nest that computes one row after the other.
+    """The nest that computes some rows, one step after the other, then the next rows.
 
-    Its block writes row `v_row` of one: TVM finds what a block must compute for its readers only where what it writes
-    starts at a multiple of an axis.
+    Of one row each step waits for the one before, of several they run side by side. The nest's block writes row `v_row`
+    of one: TVM finds what a block must compute for its readers only where what it writes starts at a multiple of an
+    axis.
     """
-    last = members[-1].block
-    row, stmts, loads = _row_of(last), [], []
-    rooms = [(member.block.body.buffer, _room(member, row)) for member in members[:-1]]
-    allocated = [room for _, room in rooms]
+    last, row = members[-1].block, _row_of(members[-1].block)
+    rooms = _Rooms(_together(members, row, machine), tirx.Var("p", "int64"), [])
+    steps, loads, parts = [], [], []
     for member in members:
-        store, once = _once(_moved(member.store, rooms), row)
-        stmts += once
-        allocated += [each.buffer for each in once]
-        loads += [load for each in (store, *once) for load in loads_of(each.value)]
-        if is_reduction(member.block):
-            sums, part = reduce_row(row, store, type(member.block.body.value), member.block.init.value, machine)
-            stmts += sums
-            allocated.append(part)
+        buffer, block = member.block.body.buffer, member.block
+        if block is not last:
+            length = row.length if member.along else 1
+            rooms.rooms.append((buffer, rooms.room(buffer.name, str(buffer.dtype), length), length))
+        store, once = _once(_moved(member.store, rooms), row, rooms)
+        loads += [load for each in (*once, store) for load in loads_of(each.value)]
+        parts += [each.buffer for each in once]
+        steps += once
+        if is_reduction(block):
+            stmts, part = reduce_row(row, store, type(block.body.value), block.init.value, machine)
+            parts.append(part)
+            steps.append(tirx.SeqStmt(stmts))
         else:
-            stmts.append(in_pieces(row, store, machine) if member.along else store)
-    number = axis_of("v_row", 1)
-    points = [tvm.ir.Range.from_min_extent(place, 1) for place in last.body.indices[:-1]]
-    whole = tvm.ir.Range.from_min_extent(number.var * row.length, row.length)
+            steps.append(in_pieces(row, store, machine) if member.along else store)
+    allocated = [*(room for _, room, _ in rooms.rooms), *parts]
     reads = regions_of([load for load in loads if not _among(load.source, allocated)], row)
+    return _over_rows(last, row, rooms, steps, reads, allocated)
+
+
+def _over_rows(last: s_tir.SBlock, row: Row, rooms: _Rooms, steps: list, reads: list, allocated: list) -> tirx.Stmt:
+    """The nest of a block that takes each step for `rooms.rows` rows."""
+    *outer, split = row.outer or (axis_of("v_one", 1),)
+    count, number = rooms.rows, axis_of("v_row", 1)
+    group = axis_of(f"{split.var.name}_o", int(split.dom.extent) // count)
+
+    def repeated(step: tirx.Stmt) -> tirx.Stmt:
+        one = tirx.Var("p", "int64")
+        step = substitute(step, {rooms.which: one, split.var: group.var * count + one})
+        return tirx.For(one, index(0), index(count), tirx.ForKind.SERIAL, step)
+
+    def some(part: tvm.ir.Range, extent) -> tvm.ir.Range:
+        if part.min.same_as(split.var):
+            return tvm.ir.Range.from_min_extent(group.var * count, count)
+        return tvm.ir.Range(0, extent) if uses(part.min, (split,)) else part
+
+    reads = [tirx.BufferRegion(r.source, [some(*each) for each in zip(r.region, r.source.shape)]) for r in reads]
+    whole = tvm.ir.Range.from_min_extent(number.var * row.length, row.length)
+    points = [some(tvm.ir.Range.from_min_extent(place, 1), 1) for place in last.body.indices[:-1]]
     writes = [tirx.BufferRegion(last.body.buffer, [*points, whole])]
-    axes, body = [*row.outer, number], tirx.SeqStmt(stmts)
-    mark = {ROW_BLOCK: index(1)}
+    axes, body = [*outer, group, number], tirx.SeqStmt([repeated(step) for step in steps])
+    mark = {ROW_BLOCK: index(count)}
     return nest_of(s_tir.SBlock(axes, reads, writes, last.name_hint, body, None, allocated, annotations=mark))
 
 
-def _room(member: _Member, row: Row) -> tirx.Buffer:
-    """Where a member's result for one row lies."""
-    buffer = member.block.body.buffer
-    return _local(buffer.name, str(buffer.dtype), row.length if member.along else 1)
+def _together(members: list[_Member], row: Row, machine: Machine) -> int:
+    """Rows to compute side by side: so many that what passes between the members stays in the first cache."""
+    extent = int(row.outer[-1].dom.extent) if row.outer else 1
+    size = FLOAT_BYTES * row.length * max(1, sum(member.along for member in members[:-1]))
+    return max(divisors(extent, max(1, min(MAX_TOGETHER, machine.l1_bytes // 2 // size))))
 
 
-def _local(name: str, dtype: str, size: int) -> tirx.Buffer:
-    return tirx.decl_buffer([index(size)], dtype, f"{name}_row", scope="local")
-
-
-def _moved(store: tirx.BufferStore, rooms: list) -> tirx.BufferStore:
+def _moved(store: tirx.BufferStore, rooms: _Rooms) -> tirx.BufferStore:
     """The store with rooms in place of the buffers that pass between the members; a reduction's without its sum."""
 
-    def place(buffer, indices):
-        room = next((room for old, room in rooms if old.same_as(buffer)), None)
-        if room is None:
-            return buffer, list(indices)
-        return room, [indices[-1] if int(room.shape[0]) > 1 else index(0)]
-
     def moved(load: TensorLoad) -> TensorLoad:
-        buffer, indices = place(load.source, load.indices)
+        buffer, indices = rooms.place(load.source, load.indices)
         return buffer[tuple(indices)]
 
     adds = any(load.source.same_as(store.buffer) for load in loads_of(store.value))
-    buffer, indices = place(store.buffer, store.indices)
+    buffer, indices = rooms.place(store.buffer, store.indices)
     return tirx.BufferStore(buffer, structural_map(added(store) if adds else store.value, (TensorLoad, moved)), indices)
 
 
-def _once(store: tirx.BufferStore, row: Row) -> tuple[tirx.BufferStore, list[tirx.BufferStore]]:
+def _once(store: tirx.BufferStore, row: Row, rooms: _Rooms) -> tuple[tirx.BufferStore, list[tirx.BufferStore]]:
     """The store without what is the same all along the row and costs much: (store, what computes that)."""
     once: list[tirx.BufferStore] = []
 
     def kept(value) -> TensorLoad:
-        room = _local(f"{store.buffer.name}_{len(once)}", str(value.ty.dtype), 1)
-        once.append(tirx.BufferStore(room, value, [index(0)]))
-        return room[index(0)]
+        room = rooms.room(f"{store.buffer.name}_{len(once)}", str(value.ty.dtype))
+        once.append(tirx.BufferStore(room, value, [rooms.which]))
+        return room[rooms.which]
 
     def call(value: tvm.ir.Call):
         return value if is_choice(value) or uses(value, row.inner) else kept(value)

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tvm import tirx
+from tvm import s_tir
 from tvm.s_tir import Schedule
 
 from ago_core.schedules.apply import epilogue_of
@@ -29,7 +29,9 @@ from ago_core.schedules.fuse import Task, within
 from ago_core.schedules.machine import FLOAT_BYTES, Machine
 from ago_core.schedules.nest import Nest, Window, read_nest, read_windows
 from ago_core.schedules.normalise import blocks_of, is_plain_reduction
-from ago_core.schedules.tile import choose_tile, cycles, divisors, vector_axis
+from ago_core.schedules.overlap import overlapping_lanes
+from ago_core.schedules.row_chains import is_row_block, rows_at_a_time
+from ago_core.schedules.tile import batch_axes, choose_tile, cycles, divisors, vector_axis
 
 BYTES_A_CYCLE = 24
 """What a core writes and reads back of an intermediate. Of 12, 24, 48 and 96 the one with which the groups chosen for
@@ -46,15 +48,21 @@ class Stage:
     Attributes:
         blocks: names in order.
         nest: of the reduction.
+        lanes: of the overlapping vectors that its last axis is in; 1 if it is in none.
         windows: how it reads the stage before, by axis of that stage's result; None if it reads none such.
         bytes: of its result.
+        inner_bytes: of what its block over rows reads: what passes inside the stage.
+        rows: that its blocks over rows compute together.
         readers: names of the blocks that read its result.
     """
 
     blocks: tuple[str, ...]
     nest: Nest
+    lanes: int
     windows: tuple[Window, ...] | None
     bytes: int
+    inner_bytes: int
+    rows: int
     readers: frozenset[str]
 
 
@@ -86,7 +94,8 @@ def _groups(stages: list[Stage], machine: Machine) -> Iterator[tuple[int, float,
         members = tuple(stages[:length])
         if not all(_feeds(members[k], members[k + 1 :]) for k in range(length - 1)):
             continue
-        tasks = [None] if length == 1 else _tasks(members[-1], machine)
+        alone = [None] if length == 1 else []
+        tasks = alone + (_tasks(members, machine) if length > 1 or members[0].inner_bytes else [])
         times = [(_time(members, task, machine), -k, task) for k, task in enumerate(tasks)]
         if times:  # of two estimates alike the larger task
             time, _, task = min(times)
@@ -107,12 +116,12 @@ def _group_all(stages: list[Stage], machine: Machine) -> Group | None:
     if not all(_feeds(stages[k], tuple(stages[k + 1 :])) for k in range(len(stages) - 1)):
         return None
     members = tuple(stages)
-    times = [(_time(members, task, machine), -k, task) for k, task in enumerate(_tasks(stages[-1], machine))]
+    times = [(_time(members, task, machine), -k, task) for k, task in enumerate(_tasks(members, machine))]
     return Group(members, min(times)[2]) if times else None
 
 
 def read_stages(sch: Schedule) -> list[Stage]:
-    """The function's stages in order; empty where a block belongs to none."""
+    """The function's stages in order; blocks after the last one are in none."""
     names = [sch.get(block).name_hint for block in blocks_of(sch)]
     stages: list[Stage] = []
     waiting: list[str] = []
@@ -125,74 +134,119 @@ def read_stages(sch: Schedule) -> list[Stage]:
         if not is_plain_reduction(sch.get(block)):
             waiting.append(name)
             continue
-        epilogue = epilogue_of(sch, block)
-        if epilogue is not None and sch.get(epilogue).name_hint in taken:
-            epilogue = None
-        last = epilogue if epilogue is not None else block
-        blocks = (*waiting, name) if epilogue is None else (*waiting, name, sch.get(epilogue).name_hint)
-        stages.append(_stage(sch, blocks, block, last, previous))
-        previous, waiting = sch.get(last).body.buffer, []
-        taken.update(blocks)
-    return [] if waiting else stages
+        after = _after(sch, block, taken)
+        stages.append(_stage(sch, waiting, block, after, previous))
+        previous, waiting = _result(sch.get(after[-1] if after else block)), []
+        taken.update(stages[-1].blocks)
+    return stages
 
 
-def _stage(sch: Schedule, blocks: tuple[str, ...], block, last, previous) -> Stage:
-    result = sch.get(last).body.buffer
-    size = FLOAT_BYTES * math.prod(int(extent) for extent in result.shape)
-    readers = frozenset(sch.get(reader).name_hint for reader in sch.get_consumers(last))
-    source = _padded(sch, blocks, previous)
+def _after(sch: Schedule, block, taken: set[str]) -> list:
+    """The reduction's epilogue, and the block that then computes whole rows, as far as there are such."""
+    epilogue = epilogue_of(sch, block)
+    found = [epilogue] if epilogue is not None and sch.get(epilogue).name_hint not in taken else []
+    last = found[-1] if found else block
+    readers = [reader for reader in sch.get_consumers(last) if is_row_block(sch.get(reader))]
+    if len(sch.get_consumers(last)) != 1 or not readers:
+        return found
+    alike = _same(_result(sch.get(readers[0])).shape, _result(sch.get(last)).shape)
+    return [*found, *readers] if alike else found
+
+
+def _same(shape, other) -> bool:
+    return [int(extent) for extent in shape] == [int(extent) for extent in other]
+
+
+def _result(block: s_tir.SBlock):
+    """The buffer that a block writes."""
+    return block.writes[0].source
+
+
+def _size(buffer) -> int:
+    return FLOAT_BYTES * math.prod(int(extent) for extent in buffer.shape)
+
+
+def _stage(sch: Schedule, before: list[str], block, after: list, previous) -> Stage:
+    last = sch.get(after[-1] if after else block)
+    result, nest = _result(last), read_nest(sch.get(block))
+    inner = sum(_size(read.source) for read in last.reads if _same(read.source.shape, result.shape))
+    readers = frozenset(sch.get(reader).name_hint for reader in sch.get_consumers(sch.get_sblock(last.name_hint)))
+    first = sch.get(sch.get_sblock(before[0])) if before and previous is not None else None
+    source = _result(first) if first is not None and first.writes else previous  # padding, or whole rows
     windows = None if source is None else read_windows(sch.get(block), source)
-    return Stage(blocks, read_nest(sch.get(block)), windows, size, readers)
-
-
-def _padded(sch: Schedule, blocks: tuple[str, ...], previous):
-    """What the stage reads of the stage before: its result, or the padded copy of it."""
-    if previous is None or len(blocks) <= 2:
-        return previous
-    first = sch.get(sch.get_sblock(blocks[0])).body
-    return first.buffer if isinstance(first, tirx.BufferStore) else previous
+    names = (*before, sch.get(block).name_hint, *(sch.get(each).name_hint for each in after))
+    return Stage(
+        blocks=names,
+        nest=nest,
+        lanes=overlapping_lanes(sch.get(block)),
+        windows=windows,
+        bytes=_size(result),
+        inner_bytes=inner if is_row_block(last) else 0,
+        rows=math.lcm(*(rows_at_a_time(sch.get(sch.get_sblock(name))) for name in names)),
+        readers=readers,
+    )
 
 
 def _feeds(stage: Stage, group: tuple[Stage, ...]) -> bool:
     """Whether only the group reads the stage, and its first stage does so in a known way."""
     inside = {name for each in group for name in each.blocks}
     windows = group[0].windows
-    known = windows is not None and len(windows) == len(stage.nest.spatial)
+    known = windows is not None and len(windows) == len(stage.nest.spatial) - (stage.lanes > 1)
     return known and bool(stage.readers) and stage.readers <= inside
 
 
-def _tasks(stage: Stage, machine: Machine) -> list[Task]:
-    """Boxes worth trying: rows of all channels, or for depthwise reading a few vectors of channels and rows."""
+def _tasks(stages: tuple[Stage, ...], machine: Machine) -> list[Task]:
+    """Boxes worth trying: rows of all channels, or for depthwise reading a few vectors of channels and rows.
+
+    Steps of a batch have nothing in common; a task holds one.
+    """
+    stage = stages[-1]
     nest = stage.nest
     vector = vector_axis(nest)
-    rows = nest.spatial[:-1]
-    if vector is None or not rows or stage.windows is None:
+    inner = 2 if stage.lanes > 1 else 1
+    batch = [k for k in nest.spatial[:-inner] if k in batch_axes(nest)]
+    rows = [k for k in nest.spatial[:-inner] if k not in batch]
+    if vector is None or not rows:
         return []
     row = rows[min(1, len(rows) - 1)]
-    first = () if row == rows[0] else ((rows[0], 1),)
-    heights = divisors(nest.axes[row].extent, nest.axes[row].extent)
-    if stage.windows[-1].outputs > 1:  # the channels of its input are its own: they can be cut
+    first = tuple((k, 1) for k in (*batch, *([rows[0]] if row != rows[0] else [])))
+    together = math.lcm(*(each.rows for each in stages))
+    heights = [rows for rows in divisors(nest.axes[row].extent, nest.axes[row].extent) if rows % together == 0]
+    if stage.windows is not None and stage.windows[-1].outputs > 1:  # its channels are its input's: they can be cut
         widths = [w for w in divisors(nest.axes[vector].extent, MAX_CHANNELS * machine.lanes) if w % machine.lanes == 0]
-        return [Task((*first, (vector, width), (row, height))) for width in widths for height in heights]
-    return [Task((*first, (row, height))) for height in heights]
+        return [Task((*first, (vector, width), (row, height)), together) for width in widths for height in heights]
+    return [Task((*first, (row, height)), together) for height in heights]
 
 
 def _time(stages: tuple[Stage, ...], task: Task | None, machine: Machine) -> float:
     """Cycles from start to end."""
     if task is None:
-        return sum(_cycles(stage.nest, machine) for stage in stages) / machine.cores
+        return sum(_cycles(stage.nest, machine) + _traffic(stage.inner_bytes) for stage in stages) / machine.cores
     last = stages[-1]
     boxes = dict(task.cuts)
     tasks = math.prod(last.nest.axes[axis].extent // extent for axis, extent in task.cuts)
-    need = [boxes.get(axis, last.nest.axes[axis].extent) for axis in last.nest.spatial]
-    total, footprint = _cycles(within(last.nest, need), machine) * tasks, 0
+    box = [boxes.get(axis, last.nest.axes[axis].extent) for axis in last.nest.spatial]
+    total, footprint = _cycles(within(last.nest, box), machine) * tasks, last.inner_bytes // tasks
     for consumer, producer in zip(reversed(stages), reversed(stages[:-1])):
-        need = [window.needed(extent) for window, extent in zip(consumer.windows, _outputs(consumer, need))]
-        total += _cycles(within(producer.nest, need), machine) * tasks
-        footprint += FLOAT_BYTES * math.prod(need)
+        need = [window.needed(extent) for window, extent in zip(consumer.windows, _outputs(consumer, box))]
+        box = _loops(producer, need)
+        total += _cycles(within(producer.nest, box), machine) * tasks
+        footprint += FLOAT_BYTES * math.prod(need) * (2 if producer.inner_bytes else 1)
         if footprint > machine.l2_bytes // 2:  # the rest is for weights
-            total += 2 * producer.bytes / BYTES_A_CYCLE
+            total += _traffic(producer.bytes + producer.inner_bytes)
     return total * (-(-tasks // machine.cores)) / tasks
+
+
+def _traffic(size: int) -> float:
+    """Cycles to write and read back so many bytes."""
+    return 2 * size / BYTES_A_CYCLE
+
+
+def _loops(stage: Stage, need: list[int]) -> list[int]:
+    """Extents of the stage's spatial loops for a box of its result."""
+    if stage.lanes == 1:
+        return need
+    return [*need[:-1], -(-need[-1] // stage.lanes), stage.lanes]
 
 
 def _outputs(consumer: Stage, need: list[int]) -> list[int]:

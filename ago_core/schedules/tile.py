@@ -163,7 +163,7 @@ def _transfer(nest: Nest, tile: Tile, machine: Machine) -> tuple[float, float]:
         (weights' loops inside, weights' loops outside).
     """
     weights = [read for read, stride in enumerate(nest.axes[tile.vector].reads) if stride]
-    batch = math.prod(nest.axes[k].extent for k in _batch_axes(nest))
+    batch = math.prod(nest.axes[k].extent for k in batch_axes(nest))
     held = sum(nest.read_bytes[read] for read in weights) // batch
     streamed = sum(nest.read_bytes) // batch - held
     passes = _tiles(nest, tile, _walking(nest, tile))
@@ -238,10 +238,10 @@ def _outermost(nest: Nest, tile: Tile, machine: Machine) -> tuple[int, ...]:
     if tile.vector not in walking or all(nest.axes[tile.vector].reads):
         return (tile.vector,)
     inside, outside = _transfer(nest, tile, machine)
-    return (*_batch_axes(nest), *walking) if outside < inside else ()
+    return (*batch_axes(nest), *walking) if outside < inside else ()
 
 
-def _batch_axes(nest: Nest) -> tuple[int, ...]:
+def batch_axes(nest: Nest) -> tuple[int, ...]:
     """The axes that walk all operands: what is computed for different steps of theirs has nothing in common."""
     return tuple(k for k in nest.spatial if all(nest.axes[k].reads))
 
