@@ -9,11 +9,14 @@ import tvm
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from tvm import relax
+from tvm.s_tir import Schedule
 
+from ago_core.artifacts.reference import relative_error
 from ago_core.devices.local import host_target
 from ago_core.lowering.build import build_functions
 from ago_core.schedules import analytic
-from ago_core.schedules.analytic import schedule_function, schedule_module
+from ago_core.schedules.analytic import schedule_function, schedule_groups, schedule_module, variants
+from ago_core.schedules.knobs import Estimated
 from tests.schedule_cases import (
     ALL_MACHINES,
     AVX2,
@@ -25,6 +28,7 @@ from tests.schedule_cases import (
     check,
     fused,
     op,
+    outputs,
     relu,
     scalar_reductions,
 )
@@ -228,10 +232,16 @@ def attention(heads, rows, keys, width, mask):
     "sizes", [(4, 196, 196, 24), (2, 49, 49, 30), (3, 128, 128, 64), (1, 36, 13, 17), (2, 32, 100, 8)], ids=str
 )
 def test_attention_is_one_nest_over_rows(sizes, machine):
+    machine = replace(machine, cores=1)
     for mask in (False, True):
-        (scheduled,) = check(attention(*sizes, mask), [replace(machine, cores=1)])
-        assert scheduled.script().count("T.parallel(") == 1
-        assert not scalar_reductions(scheduled)
+        function = attention(*sizes, mask)
+        check(function, [machine])
+        (whole,) = [each for each in variants(function, machine) if len(each.groups) == 1]
+        nest = schedule_groups(Schedule(whole.module), whole.groups, machine, Estimated()).mod["main"]
+        expected, found = outputs([function, nest])
+        assert relative_error(found, expected) <= 1e-5
+        assert nest.script().count("T.parallel(") == 1
+        assert not scalar_reductions(nest)
 
 
 def test_layer_norm_goes_into_the_task_of_the_products_that_read_it():

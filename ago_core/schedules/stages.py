@@ -4,14 +4,16 @@ The blocks of a function fall into *stages*: a reduction, its epilogue, and what
 Of all ways to cut their sequence into nests the one with the least estimated time is taken:
 
     time(nest) = Σ over its stages of cycles(tile) · recompute, shared among the cores,
-               + bytes that pass through memory / BYTES_A_CYCLE
+               + bytes that pass between nests / BYTES_A_CYCLE
+               + bytes that pass inside a task / INSIDE_BYTES_A_CYCLE + START_CYCLES for each stage of each task
 
-Joined, the intermediate's bytes are saved, twice (written and read); a window cut by the task's rows makes the
-producer compute its halo again.
+All bytes count twice: they are written and read. Joined, the intermediate passes inside, if what a task holds fits;
+a window cut by the task's rows makes the producer compute its halo again.
 
-On 43 chains of five networks (one core, Zen 5) what was chosen took 1.05 times as long as the best of up to 14 measured
-tasks and nests apart; since then nests apart became faster (apply.share_out), and some choices lose by up to 10 %:
-`python -m benchmarks.fusion` has to be run again.
+The three constants are those with which, of 88 chains of five networks (one core, Zen 5), the choice took least time:
+1.016 times the best of up to 14 measured tasks and nests apart, and 1.3 % less than nests apart; nine choices took
+over 2 % more than nests apart, at most 7 %. Little is to be had there: the nests apart took 1.17 times (MobileNetV2)
+and 1.14 times (MNasNet) as long as their arithmetic alone, and the best tasks 1.03 times less.
 """
 
 from __future__ import annotations
@@ -33,9 +35,12 @@ from ago_core.schedules.overlap import overlapping_lanes
 from ago_core.schedules.row_chains import is_row_block, rows_at_a_time
 from ago_core.schedules.tile import batch_axes, choose_tile, cycles, divisors, vector_axis
 
-BYTES_A_CYCLE = 24
-"""What a core writes and reads back of an intermediate. Of 12, 24, 48 and 96 the one with which the groups chosen for
-MobileNetV2 and MNasNet at 224×224 took least time, on one core; what two cores share was not measured."""
+BYTES_A_CYCLE = 32
+"""What a core writes or reads of an intermediate between nests."""
+INSIDE_BYTES_A_CYCLE = 80
+"""The same inside a task."""
+START_CYCLES = 300
+"""Until a stage's nest runs at its pace: its first loads, and the first and last tiles."""
 
 MAX_CHANNELS = 4
 """Vectors of channels in a task of a depthwise convolution."""
@@ -226,11 +231,13 @@ def _time(stages: tuple[Stage, ...], task: Task | None, machine: Machine) -> flo
     boxes = dict(task.cuts)
     tasks = math.prod(last.nest.axes[axis].extent // extent for axis, extent in task.cuts)
     box = [boxes.get(axis, last.nest.axes[axis].extent) for axis in last.nest.spatial]
-    total, footprint = _cycles(within(last.nest, box), machine) * tasks, last.inner_bytes // tasks
+    total = (START_CYCLES + _cycles(within(last.nest, box), machine)) * tasks
+    footprint = last.inner_bytes // tasks
     for consumer, producer in zip(reversed(stages), reversed(stages[:-1])):
         need = [window.needed(extent) for window, extent in zip(consumer.windows, _outputs(consumer, box))]
         box = _loops(producer, need)
-        total += _cycles(within(producer.nest, box), machine) * tasks
+        total += (START_CYCLES + _cycles(within(producer.nest, box), machine)) * tasks
+        total += 2 * producer.bytes / INSIDE_BYTES_A_CYCLE
         footprint += FLOAT_BYTES * math.prod(need) * (2 if producer.inner_bytes else 1)
         if footprint > machine.l2_bytes // 2:  # the rest is for weights
             total += _traffic(producer.bytes + producer.inner_bytes)
