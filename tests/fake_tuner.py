@@ -28,7 +28,9 @@ class Fake:
         space: candidates of a task.
         delay: real seconds that a trial takes.
         join_factor: a join's best as a multiple of its parts'.
+        overhead: of each function in the whole model, as a factor for all of it.
         wrong: traces that compute something else.
+        lucky: traces that take `luck` times as long when they are measured in turns.
         lost_after: trials after which all devices are gone, once.
         target: of the compiler.
     """
@@ -36,7 +38,10 @@ class Fake:
     space: int = 1000
     delay: float = 0.0
     join_factor: float = 0.8
+    overhead: float = 1.0
     wrong: tuple[str, ...] = ()
+    lucky: tuple[str, ...] = ()
+    luck: float = 2.0
     lost_after: int = -1
     target: str = "fake"
 
@@ -47,7 +52,7 @@ class Fake:
 def read_fake(folder: Path) -> Fake:
     path = folder / "fake.json"
     data = json.loads(path.read_text()) if path.exists() else {}
-    return Fake(**data | {"wrong": tuple(data.get("wrong", ()))})
+    return Fake(**data | {key: tuple(data.get(key, ())) for key in ("wrong", "lucky")})
 
 
 def noise(*parts: object) -> float:
@@ -65,7 +70,8 @@ class FakeSearch:
         numbers = range(self.next, min(self.next + count, self.space))
         self.next = numbers.stop if numbers else self.next
         kind = "join" if self.task.parts else "mini"
-        return [Candidate(self.task.function, f"{kind}:{self.task.seed}:{number}") for number in numbers]
+        traces = [f"{kind}:{self.task.seed}:{number}" for number in numbers]
+        return [Candidate(self.task.function.with_attr("fake_trace", trace), trace) for trace in traces]
 
     def tell(self, candidates, measurements) -> None:
         assert len(candidates) == len(measurements) > 0
@@ -116,10 +122,23 @@ class FakeBackend:
             return Measurement((), "It could not be built.", None, "fake-0")
         return Measurement((seconds, seconds * 1.01, seconds * 0.99), None, True if seconds < below else None, "fake-0")
 
-    def end_to_end(self, model, partition, functions) -> Measurement:
-        traces = {str(function.attrs.get("fake_trace", "")) for function in functions.values()}
-        seconds = 1e-3 * (1 + len(partition)) / (1 + len(traces))
-        return Measurement((seconds,) * 3, None, True, "fake-0")
+    def in_turns(self, contests) -> Iterator[list[Measurement]]:
+        for contest in contests:
+            yield [self._turns(each.function.attrs["fake_trace"]) for each in contest]
+
+    def _turns(self, trace: str) -> Measurement:
+        """As measured before, but for what was then only luck."""
+        seconds = latency(trace, self.fake) * (self.fake.luck if trace in self.fake.lucky else 1)
+        return Measurement((seconds,) * 3, None, None, "fake-0")
+
+    def end_to_end(self, model, versions) -> list[Measurement]:
+        return [self._run(*version) for version in versions]
+
+    def _run(self, partition, functions) -> Measurement:
+        """The sum of the functions, in turns; one without a schedule takes a millisecond."""
+        traces = [function.attrs["fake_trace"] for function in functions.values()]
+        seconds = 1e-3 * (len(partition) - len(traces)) + sum(self._turns(trace).latency for trace in traces)
+        return Measurement((seconds * self.fake.overhead ** len(traces),) * 3, None, True, "fake-0")
 
 
 if __name__ == "__main__":

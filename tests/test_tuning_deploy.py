@@ -38,7 +38,8 @@ def tuned(model, partition):
             ((_, measurement),) = measurer.measure(task.function, [candidate], math.inf)
             assert measurement.correct
             found |= dict.fromkeys(task.subgraphs, candidate.function)
-        whole = measurer.end_to_end(model, partition, found)
+        whole, plain = measurer.end_to_end(model, [(partition, found), (partition, {})])
+    assert plain.correct and len(plain.seconds) == len(whole.seconds)
     assert whole.correct and whole.latency > 0 and len(whole.seconds) > 1
     return found
 
@@ -66,5 +67,5 @@ def test_a_wrong_function_is_seen_in_the_whole_model(model, partition, tuned):
     backend = make_backend(SETTINGS)
     with backend.measurer(lambda _: None) as measurer:
         nothing = function.with_body(tirx.Evaluate(0))
-        run = measurer.end_to_end(model, partition, tuned | {index: nothing})
+        (run,) = measurer.end_to_end(model, [(partition, tuned | {index: nothing})])
     assert run.latency is None and run.error

@@ -14,7 +14,7 @@ from ago_core.schedules.machine import machine_of
 from ago_core.tuning import measure
 from ago_core.tuning.bench import difference
 from ago_core.tuning.build_worker import Worker, WorkerDied
-from ago_core.tuning.interfaces import Candidate
+from ago_core.tuning.interfaces import Candidate, Contestant
 from ago_core.tuning.measure import LocalMeasurer
 from tests.schedule_cases import KINDS
 
@@ -91,6 +91,14 @@ def test_code_that_explodes_is_given_up(measurer, monkeypatch):
     candidate = Candidate(exploding, "exploding")
     exploded, right = measured(measurer, [candidate, good()])
     assert exploded.latency is None and exploded.error.startswith("Not built") and right.latency > 0
+
+
+def test_contests_are_timed_in_turns_and_one_that_crashes_costs_no_other(measurer):
+    right, crashing = (Contestant(FUNCTION, each.function) for each in (good(), calling("abort")))
+    rows = list(measurer.in_turns([[right, right], [right, crashing], [right], [right]]))
+    assert [[each.latency is None for each in row] for row in rows] == [[False] * 2, [True] * 2, [False], [False]]
+    assert len({len(each.seconds) for each in rows[0]}) == 1
+    assert "crashed" in rows[1][0].error
 
 
 def test_a_batch_that_is_not_asked_for_is_given_up(measurer):

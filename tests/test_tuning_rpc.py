@@ -14,7 +14,7 @@ from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import machine_of
 from ago_core.tuning import measure_rpc
 from ago_core.tuning.backend import make_backend
-from ago_core.tuning.interfaces import Candidate, DevicesLost
+from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost
 from ago_core.tuning.settings import RemoteDevice, TuningSettings
 from tests.devices import free_port
 from tests.schedule_cases import KINDS
@@ -90,8 +90,17 @@ def test_what_hangs_is_given_up(measurer, monkeypatch):
 
 def test_the_whole_model(measurer):
     model = load_model("squeezenet@56")
-    run = measurer.end_to_end(model, heuristic_partition(model), {})
+    partition = heuristic_partition(model)
+    (run,) = measurer.end_to_end(model, [(partition, {})])
     assert run.correct and run.latency > 0 and len(run.seconds) > 1
+    several = measurer.end_to_end(model, [(partition, {})] * 2)
+    assert all(each.correct and len(each.seconds) > len(run.seconds) for each in several)
+
+
+def test_a_contest(measurer):
+    right, crashing = (Contestant(FUNCTION, each.function) for each in (good(), calling("abort")))
+    rows = list(measurer.in_turns([[right, right], [right, crashing], [right]]))
+    assert [[each.latency is None for each in row] for row in rows] == [[False] * 2, [True] * 2, [False]]
 
 
 def test_with_no_device_left_the_session_is_told(group, monkeypatch):

@@ -115,8 +115,10 @@ def test_a_session_runs_to_its_end(tmp_path, network):
         assert event["before"] == best.get(event["task"]) and event["latency"] < best.get(event["task"], 1.0)
         assert trials[event["trial"] - 1]["correct"] is True
         best[event["task"]] = event["latency"]
-    assert status.end_to_end == min(run["measured"] for run in data_of(folder, Kind.END_TO_END))
-    assert data_of(folder, Kind.END_TO_END)[-1]["trials"] == 300, "the final code is measured"
+    *_, final = data_of(folder, Kind.END_TO_END)
+    assert final["trials"] == 300, "the final code is measured"
+    assert status.end_to_end == final["measured"] == min(final["plans"].values()) == final["plans"][final["chosen"]]
+    assert (status.chosen, status.plans) == (final["chosen"], final["plans"]) and "untuned" in final["plans"]
     assert data_of(folder, Kind.DEVICE) == [{"device": "fake-0", "state": "free", "reason": "", "until": 0.0}]
 
 
@@ -136,6 +138,84 @@ def test_a_join_is_kept_only_if_it_beats_its_parts(tmp_path, network, factor, ke
     widest = max(len(task["places"][0]) for task in tasks if (task["kind"] == "join") is kept)
     assert max(map(len, best.partition.subgraphs)) == widest
     assert best.functions.keys() == set(range(len(best.partition))) and best.target == "fake"
+
+
+def final_plan(folder: Path) -> dict:
+    with read_journal(folder) as journal:
+        return dict(journal.last(Kind.END_TO_END).data)
+
+
+def used_traces(folder: Path) -> set[str]:
+    return {row["trace"] for row in json.loads((folder / "best.json").read_text())["functions"]}
+
+
+def test_what_was_only_lucky_is_found_out_at_the_end(tmp_path, network):
+    folder = new_session(tmp_path / "s", network, 120)
+    assert run_here(folder) == 0
+    lucky = used_traces(folder)
+    again = new_session(tmp_path / "again", network, 120)
+    assert run_here(again, FakeBackend(Fake(lucky=tuple(lucky)))) == 0
+    assert rows_of(again) == rows_of(folder), "the trials were the same"
+    assert used_traces(again) and not used_traces(again) & lucky
+
+
+@pytest.mark.parametrize(("overhead", "chosen"), [(0.5, "apart"), (1.0, "tuned"), (30.0, "untuned")])
+def test_the_plan_that_is_fastest_as_a_whole_is_kept(tmp_path, network, overhead, chosen):
+    folder = new_session(tmp_path / "s", network, 120)
+    assert run_here(folder, FakeBackend(Fake(overhead=overhead))) == 0
+    final = final_plan(folder)
+    assert final["chosen"] == chosen and final["measured"] == min(final["plans"].values())
+    assert bool(used_traces(folder)) is (chosen != "untuned")
+    best = read_best(folder, load_model(network), FakeBackend(Fake()).rebuild)
+    assert len(best.functions) == (0 if chosen == "untuned" else len(best.partition))
+
+
+def test_the_last_check_is_not_repeated_until_there_are_more_trials(tmp_path, network):
+    folder = new_session(tmp_path / "s", network, 60)
+    assert run_here(folder, FakeBackend(Fake(overhead=30.0))) == 0
+    checks, best = data_of(folder, Kind.CHECK), (folder / "best.json").read_text()
+    assert [(check["contest"], check["contests"]) for check in checks] == [
+        (number, len(checks)) for number in range(1, len(checks) + 1)
+    ]
+    assert run_here(folder) == 0
+    assert data_of(folder, Kind.CHECK) == checks and (folder / "best.json").read_text() == best
+    control.extend(folder, 20)
+    assert run_here(folder) == 0
+    assert len(data_of(folder, Kind.CHECK)) > len(checks) and final_plan(folder)["chosen"] == "tuned"
+
+
+def test_a_stop_during_the_last_check_leaves_a_result(tmp_path, network):
+    folder = new_session(tmp_path / "s", network, 60)
+
+    class Told(FakeBackend):
+        def in_turns(self, contests):
+            for row in super().in_turns(contests):
+                send(folder, Command.STOP)()
+                yield row
+
+    assert run_here(folder, Told(Fake())) == 0
+    assert control.status(folder).state is State.STOPPED and not control.status(folder).plans
+    assert len(data_of(folder, Kind.CHECK)) == 1 and used_traces(folder)
+    assert run_here(folder) == 0
+    assert control.status(folder).state is State.FINISHED and control.status(folder).plans
+
+
+def test_devices_lost_in_the_last_check(tmp_path, network):
+    class Unlucky(FakeBackend):
+        calls = 0
+
+        def in_turns(self, contests):
+            self.calls += 1
+            if self.calls == 1:
+                raise DevicesLost("All devices are gone.")
+            return super().in_turns(contests)
+
+    folder = new_session(tmp_path / "s", network, 60)
+    threading.Thread(
+        target=lambda: (control.wait(folder, (State.PAUSED,), WAIT), send(folder, Command.RESUME)())
+    ).start()
+    assert run_here(folder, Unlucky(Fake())) == 0
+    assert control.status(folder).state is State.FINISHED and control.status(folder).plans
 
 
 def test_a_join_begins_with_the_best_of_its_parts(tmp_path, network):
@@ -307,11 +387,11 @@ def test_devices_lost_while_the_whole_model_is_measured(tmp_path, network):
     class Unlucky(FakeBackend):
         calls = 0
 
-        def end_to_end(self, model, partition, functions):
+        def end_to_end(self, model, versions):
             self.calls += 1
             if self.calls == 1:
                 raise DevicesLost("All devices are gone.")
-            return super().end_to_end(model, partition, functions)
+            return super().end_to_end(model, versions)
 
     folder = new_session(tmp_path / "s", network, 60)
     threading.Thread(

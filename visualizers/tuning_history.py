@@ -10,8 +10,8 @@ import re
 import statistics
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ago_core.tuning.events import Event, Kind
@@ -144,13 +144,23 @@ class Latency:
         return min((value for value in (self.apart, self.joined) if value is not None), default=None)
 
 
+def figures(history: History) -> Iterator[tuple[Event, int, float, int]]:
+    """What became tasks' latencies, in order, in trials and the last check: (event, task, seconds, trials so far)."""
+    for event in sorted((*history.of(Kind.BEST), *history.of(Kind.CHECK)), key=lambda event: event.id):
+        if event.kind is Kind.BEST:
+            yield event, event.data["task"], event.data["latency"], event.data["trial"]
+        else:
+            for task, seconds, _ in event.data["bests"]:
+                yield event, task, seconds, event.data["after"]
+
+
 def unit_latencies(found: Sequence[Unit], history: History) -> list[Latency]:
     """Of each unit."""
     first: dict[int, float] = {}
     best: dict[int, float] = {}
-    for event in history.of(Kind.BEST):
-        first.setdefault(event.data["task"], event.data["latency"])
-        best[event.data["task"]] = event.data["latency"]
+    for _, task, latency, _ in figures(history):
+        first.setdefault(task, latency)
+        best[task] = latency
     return [Latency(_sum(first, unit.minis), _sum(best, unit.minis), best.get(unit.join)) for unit in found]
 
 
@@ -176,15 +186,15 @@ def summed(found: Sequence[Unit], history: History) -> list[Point]:
         for task in {*unit.minis, unit.join}:
             touched.setdefault(task, []).append(index)
     points: list[Point] = []
-    for event in history.of(Kind.BEST):
-        best[event.data["task"]] = event.data["latency"]
-        for index in touched.get(event.data["task"], ()):
+    for event, task, latency, trial in figures(history):
+        best[task] = latency
+        for index in touched.get(task, ()):
             unit = found[index]
             apart, joined = _sum(best, unit.minis), best.get(unit.join, math.inf)
             cost[index] = len(unit.subgraphs) * min(math.inf if apart is None else apart, joined)
         total = sum(cost.values())
         if total < math.inf and (not points or total != points[-1].seconds):
-            points.append(Point(event.data["trial"], event.elapsed, total))
+            points.append(Point(trial, event.elapsed, total))
     return points
 
 
@@ -199,6 +209,8 @@ class Run:
         summed: the sum of its functions' own times.
         error: one sentence, or "".
         device: that it ran on.
+        chosen: of the last check, the plan that this is; else "".
+        plans: of the last check, the median of each plan, or None, by name.
     """
 
     trials: int
@@ -210,6 +222,8 @@ class Run:
     summed: float
     error: str
     device: str
+    chosen: str = ""
+    plans: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def runs(history: History) -> list[Run]:
@@ -222,7 +236,19 @@ def _run(event: Event) -> Run:
     values = tuple(data["seconds"]) if data["measured"] is not None else ()
     low, middle, high = quartiles(values) if values else (None, None, None)
     error = data["error"] or ""
-    return Run(data["trials"], event.elapsed, values, low, middle, high, data["summed"], error, data["device"])
+    return Run(
+        trials=data["trials"],
+        elapsed=event.elapsed,
+        runs=values,
+        low=low,
+        median=middle,
+        high=high,
+        summed=data["summed"],
+        error=error,
+        device=data["device"],
+        chosen=data.get("chosen", ""),
+        plans=data.get("plans", {}),
+    )
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -247,7 +273,7 @@ def efforts(tasks: Sequence[Task], history: History) -> list[Effort]:
     """Of each task."""
     trials = Counter(event.data["task"] for event in history.of(Kind.TRIAL))
     failed = Counter(event.data["task"] for event in history.of(Kind.TRIAL) if event.data["latency"] is None)
-    best = {event.data["task"]: event.data["latency"] for event in history.of(Kind.BEST)}
+    best = {task: latency for _, task, latency, _ in figures(history)}
     phases = {event.data["task"]: event.data["phase"] for event in history.of(Kind.TASK)}
     return [
         Effort(trials[task.id], failed[task.id], best.get(task.id), phases.get(task.id, "waiting")) for task in tasks

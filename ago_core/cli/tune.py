@@ -227,9 +227,16 @@ def _status_text(data: dict) -> str:
         spread = f"median, quartiles {low:.2f} to {high:.2f}, {len(data['runs'])} runs"
         lines.append(f"  end to end {middle:.2f} ms ({spread}); first {data['first'] * 1e3:.2f} ms")
         lines.append(f"  sum of the best functions {data['summed'] * 1e3:.2f} ms")
+    if data["plans"]:
+        found = ", ".join(f"{name} {_milliseconds(seconds)}" for name, seconds in data["plans"].items())
+        lines.append(f"  last check, in turns: {found}; {data['chosen']} is kept")
     if data["joins_kept"] + data["joins_dropped"]:
         lines.append(f"  joins: {data['joins_kept']} kept, {data['joins_dropped']} dropped")
     return "\n".join(lines)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "failed" if seconds is None else f"{seconds * 1e3:.2f} ms"
 
 
 def _quartiles(seconds: list[float]) -> tuple[float, float, float]:

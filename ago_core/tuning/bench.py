@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import tirx
 
 from ago_core.artifacts.reference import Reference, random_inputs, relative_error
@@ -24,6 +26,7 @@ from ago_core.lowering.build import build_functions
 from ago_core.lowering.executable import Functions, compile_model
 from ago_core.lowering.run import Runner
 from ago_core.partition.partition import Partition
+from ago_core.tuning.interfaces import Contestant, Version
 
 SEED = 0
 REPEATS = 5
@@ -33,6 +36,11 @@ HOPELESS = 3.0
 REFERENCE_LEVEL = 1
 """Of LLVM, for unscheduled code: at its default level it compiles for seconds, and runs once."""
 MODEL_RUNS = 20
+MODEL_TURNS = 5
+"""Of so many runs, where several versions are compared."""
+TURNS = 15
+TURN_SECONDS = 0.001
+"""In the last check a function's figure is the median of so many turns, which are this long."""
 
 ENTRY = "main"
 
@@ -50,6 +58,7 @@ class Bench:
         self._key: str | None = None
         self._task: TaskData | None = None
         self._model: ModelData | None = None
+        self._contests: dict[int, list[Timed]] = {}
 
     def warm_up(self) -> None:
         """Compiles something and calls it, so that LLVM and the threads are ready."""
@@ -87,12 +96,34 @@ class Bench:
         """Computes what a model should give (ONNX Runtime)."""
         self._model = ModelData(model)
 
-    def end_to_end(self, partition: Partition, functions: Functions) -> tuple[tuple[float, ...], float]:
-        """Seconds of each run of the whole model as it would be deployed, and its relative error."""
+    def end_to_end(self, versions: Sequence[Version]) -> list[tuple[tuple[float, ...], float]]:
+        """Of each version of the whole model as it would be deployed, seconds of each run, and its relative error."""
+        runners = [self._runner(partition, functions) for partition, functions in versions]
+        errors = [max(map(relative_error, runner.outputs(), self._model.expected)) for runner in runners]
+        seconds: list[list[float]] = [[] for _ in runners]
+        for _ in range(1 if len(runners) == 1 else MODEL_TURNS):
+            for runner, found in zip(runners, seconds):
+                found.extend(milliseconds / 1e3 for milliseconds in runner.latency(MODEL_RUNS).runs_ms)
+        return list(zip(map(tuple, seconds), errors))
+
+    def _runner(self, partition: Partition, functions: Functions) -> Runner:
         compiled = compile_model(self._model.model, partition, self._target, functions=functions)
-        runner = Runner(compiled, self._model.inputs, len(self._threads.cores))
-        seconds = tuple(milliseconds / 1e3 for milliseconds in runner.latency(MODEL_RUNS).runs_ms)
-        return seconds, max(map(relative_error, runner.outputs(), self._model.expected))
+        return Runner(compiled, self._model.inputs, len(self._threads.cores))
+
+    def enter(self, contest: int, contestants: Sequence[Contestant]) -> None:
+        """Compiles what is to be measured in turns."""
+        tensors: dict[str, list] = {}
+        self._contests[contest] = []
+        for each in contestants:
+            key = str(tvm_ffi.structural_hash(each.reference))
+            if key not in tensors:
+                tensors[key] = [tvm.runtime.tensor(array) for array in random_arguments(each.reference)]
+            self._contests[contest].append(Timed(compile_function(each.function, self._target), tensors[key]))
+
+    def compete(self, contest: int) -> list[tuple[float, ...]]:
+        """Seconds of one call of each contestant, for each turn; forgets them."""
+        timed = self._contests.pop(contest)
+        return self._threads.run(lambda: in_turns([each.evaluate for each in timed]))
 
 
 def generate_code(function: tirx.PrimFunc, target: tvm.target.Target) -> tvm.runtime.Executable:
@@ -107,17 +138,42 @@ def compile_function(function: tirx.PrimFunc, target: tvm.target.Target) -> tvm.
     return library
 
 
+Evaluate = Callable[[int, int], tuple[float, ...]]
+"""Seconds of one call of something, by how many calls a figure is the mean of, and how many figures there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """A built function with its arguments."""
+
+    library: tvm.runtime.Executable
+    tensors: list
+
+    def evaluate(self, number: int, repeat: int) -> tuple[float, ...]:
+        evaluator = self.library.time_evaluator(ENTRY, tvm.cpu(), number=number, repeat=repeat)
+        return tuple(evaluator(*self.tensors).results)
+
+
 def time_function(library, tensors: list, below: float) -> tuple[float, ...]:
     """Seconds of one call, for each repeat; only of two calls if it is hopeless."""
-
-    def evaluate(number: int, repeat: int) -> tuple[float, ...]:
-        return tuple(library.time_evaluator(ENTRY, tvm.cpu(), number=number, repeat=repeat)(*tensors).results)
-
+    timed = Timed(library, tensors)
     with dirty_memory():
-        first = evaluate(1, 2)
+        first = timed.evaluate(1, 2)
     if min(first) > HOPELESS * below:
         return first
-    return evaluate(math.ceil(REPEAT_SECONDS / max(min(first), 1e-9)), REPEATS)
+    return timed.evaluate(calls_in(REPEAT_SECONDS, min(first)), REPEATS)
+
+
+def in_turns(sides: Sequence[Evaluate]) -> list[tuple[float, ...]]:
+    """Seconds of one call of each, for each of TURNS turns."""
+    calls = [calls_in(TURN_SECONDS, min(side(1, 2))) for side in sides]
+    turns = [[side(number, 1)[0] for side, number in zip(sides, calls)] for _ in range(TURNS)]
+    return list(zip(*turns))
+
+
+def calls_in(seconds: float, call: float) -> int:
+    """How many calls fill a time."""
+    return math.ceil(seconds / max(call, 1e-9))
 
 
 @contextlib.contextmanager

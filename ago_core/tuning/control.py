@@ -63,8 +63,11 @@ class Status:
         rate: trials a second lately; 0 where it is not known.
         left: seconds until the trials are spent at that rate; None where that is not known.
         summed: seconds, the sum of the best functions, when the whole model was last measured.
-        first, end_to_end: seconds of the whole model as first and as best measured; None where it was not yet.
+        first, end_to_end: seconds of the whole model as first and as best measured, or in the last check; None where
+            it was not measured yet.
         runs: seconds of each run when it was last measured.
+        plans: seconds of the whole model by each plan of the last check, see `settle`; None before.
+        chosen: the one of them that the session gives, or "".
         joins_kept, joins_dropped: verdicts so far.
         last_event: number of the newest event: ask for those after it.
     """
@@ -85,6 +88,8 @@ class Status:
     first: float | None
     end_to_end: float | None
     runs: tuple[float, ...]
+    plans: dict[str, float | None] | None
+    chosen: str
     joins_kept: int
     joins_dropped: int
     last_event: int
@@ -209,6 +214,7 @@ def _status(journal: JournalReader, alive: bool) -> Status:
     trials = journal.trial_count()
     runs = [event.data for event in journal.events(kinds=[Kind.END_TO_END])]
     measured = [run["measured"] for run in runs if run["measured"] is not None]
+    last = runs[-1] if runs else {}
     verdicts = {event.data["task"]: event.data["kept"] for event in journal.events(kinds=[Kind.JOIN])}
     return Status(
         state=state,
@@ -223,10 +229,12 @@ def _status(journal: JournalReader, alive: bool) -> Status:
         elapsed=journal.elapsed(),
         rate=rate,
         left=(settings.trials - trials) / rate if rate else None,
-        summed=runs[-1]["summed"] if runs else None,
+        summed=last.get("summed"),
         first=measured[0] if measured else None,
-        end_to_end=min(measured, default=None),
-        runs=tuple(runs[-1]["seconds"]) if runs else (),
+        end_to_end=last["measured"] if last.get("chosen") else min(measured, default=None),
+        runs=tuple(last.get("seconds", ())),
+        plans=last.get("plans"),
+        chosen=last.get("chosen", ""),
         joins_kept=sum(verdicts.values()),
         joins_dropped=len(verdicts) - sum(verdicts.values()),
         last_event=journal.last_event(),

@@ -38,7 +38,10 @@ class Kind(enum.Enum):
     BEST: task, trial, latency, before (seconds or null): a correct candidate that is faster than all before.
     JOIN: the fields of `plan.JoinVerdict`.
     DEVICE: the fields of `interfaces.DeviceState`.
-    END_TO_END: trials, summed, missing, measured (seconds or null), seconds (of each run), error, device.
+    CHECK: after (number of the last trial before), contest and contests (how many of how many), bests (a list of
+        [task, seconds, trial]): the last check's figures, which replace what came out of the trials (`settle`).
+    END_TO_END: trials, summed, missing, measured (seconds or null), seconds (of each run), error, device; in the last
+        check also chosen (the plan that this is of, see `settle`) and plans (seconds or null of each, by name).
     """
 
     SESSION = "session"
@@ -48,6 +51,7 @@ class Kind(enum.Enum):
     BEST = "best"
     JOIN = "join"
     DEVICE = "device"
+    CHECK = "check"
     END_TO_END = "end_to_end"
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # readers of a journal need no TVM
     from ago_core.partition.partition import Partition
 
 
+Version = tuple["Partition", Mapping[int, "tirx.PrimFunc"]]
+"""A partition, and scheduled functions by index of its subgraphs; the others get the analytic schedule."""
+
+
 class DevicesLost(UserError):
     """No device is left, and none has come back within the quarantine: the session pauses with this sentence."""
 
@@ -60,6 +64,19 @@ class Candidate:
 
     function: tirx.PrimFunc
     trace: str
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """A schedule that has been found right.
+
+    Attributes:
+        reference: the unscheduled function, which says what its arguments are.
+        function: scheduled.
+    """
+
+    reference: tirx.PrimFunc
+    function: tirx.PrimFunc
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +153,18 @@ class Measurer(Protocol):
             DevicesLost: see there.
         """
 
-    def end_to_end(self, model: Model, partition: Partition, functions: Mapping[int, tirx.PrimFunc]) -> Measurement:
-        """The whole model, compiled as it would be deployed.
+    def in_turns(self, contests: Sequence[Sequence[Contestant]]) -> Iterator[list[Measurement]]:
+        """Measures functions in turns, so that what disturbs the device disturbs all of a contest alike.
 
-        Args:
-            functions: scheduled, by index of a subgraph of `partition`; the others get the analytic schedule.
+        Yields:
+            For each contest, in order, a measurement of each contestant, not compared with the reference.
+
+        Raises:
+            DevicesLost: see there.
+        """
+
+    def end_to_end(self, model: Model, versions: Sequence[Version]) -> list[Measurement]:
+        """The whole model, compiled as it would be deployed, in turns where there are several versions.
 
         Raises:
             DevicesLost: see there.

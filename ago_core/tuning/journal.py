@@ -112,6 +112,10 @@ class JournalReader:
     def trial_count(self) -> int:
         return next(self._rows("SELECT count(*) FROM trials"))[0]
 
+    def last_trial(self) -> int:
+        """Number of the newest; 0 where there is none."""
+        return next(self._rows("SELECT coalesce(max(id), 0) FROM trials"))[0]
+
     def recent(self, count: int) -> list[float]:
         """Elapsed seconds of the last so many trials, ascending."""
         rows = self._rows("SELECT elapsed FROM trials ORDER BY id DESC LIMIT ?", count)

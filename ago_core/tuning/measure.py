@@ -23,11 +23,9 @@ from tvm import tirx
 from ago_core.artifacts.verify import TOLERANCE
 from ago_core.devices.threads import allowed_cores
 from ago_core.graph.model import Model
-from ago_core.lowering.executable import Functions
-from ago_core.partition.partition import Partition
 from ago_core.tuning.bench import Bench
 from ago_core.tuning.build_worker import RequestFailed, Worker, WorkerDied
-from ago_core.tuning.interfaces import Candidate, DevicesLost, DeviceState, Measurement
+from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost, DeviceState, Measurement, Version
 
 MAX_WORKERS = 8
 START_SECONDS = 60.0
@@ -48,7 +46,7 @@ Report = Callable[[DeviceState], None]
 
 @dataclass(frozen=True)
 class Built:
-    """Where a candidate lies: in this worker, while it is the process of that generation."""
+    """Where a candidate, or a contest, lies: in this worker, while it is the process of that generation."""
 
     worker: Worker
     generation: int
@@ -112,16 +110,52 @@ class LocalMeasurer:
             yield index, measurement
         self._report(DeviceState(DEVICE, "free"))
 
-    def end_to_end(self, model: Model, partition: Partition, functions: Functions) -> Measurement:
+    def in_turns(self, contests: Sequence[Sequence[Contestant]]) -> Iterator[list[Measurement]]:
+        """See `interfaces.Measurer`. All are compiled, by all workers, before the first begins."""
+        if self._batch is not None:
+            self._batch.give_up()
+        entries = [self._pool.submit(self._enter_anywhere, *each) for each in enumerate(contests)]
+        wait(entries)
+        for number, (entry, contestants) in enumerate(zip(entries, contests)):
+            yield self._compete(number, entry.result(), contestants)
+
+    def _enter_anywhere(self, number: int, contestants: Sequence[Contestant]) -> Built | Measurement:
+        worker = self._free.get()
+        try:
+            return _enter(worker, number, contestants)
+        finally:
+            self._free.put(worker)
+
+    def _compete(self, number: int, entry: Built | Measurement, contestants: Sequence[Contestant]):
+        if isinstance(entry, Built) and entry.generation != entry.worker.generation:
+            entry = _enter(entry.worker, number, contestants)  # another contest has ended its process
+        if isinstance(entry, Measurement):
+            return [entry] * len(contestants)
+        try:
+            rows = entry.worker.ask(UNKNOWN_SECONDS + RUN_SECONDS * len(contestants), "compete", number)
+        except (WorkerDied, RequestFailed) as failure:
+            return [failed(str(failure))] * len(contestants)
+        return [Measurement(seconds, None, None, DEVICE) for seconds in rows]
+
+    def end_to_end(self, model: Model, versions: Sequence[Version]) -> list[Measurement]:
         """See `interfaces.Measurer`; compiled and run in a process of its own."""
         try:
             if self._model != (model.graph.model_hash, self._deployer.generation):
                 self._deployer.ask(MODEL_SECONDS, "start_model", model)
                 self._model = (model.graph.model_hash, self._deployer.generation)
-            seconds, error = self._deployer.ask(MODEL_SECONDS, "end_to_end", partition, dict(functions))
+            versions = [(partition, dict(functions)) for partition, functions in versions]
+            rows = self._deployer.ask(MODEL_SECONDS * len(versions), "end_to_end", versions)
         except (WorkerDied, RequestFailed) as failure:
-            return failed(str(failure))
-        return judged(seconds, error, DEVICE, MODEL_COMPLAINT)
+            return [failed(str(failure))] * len(versions)
+        return [judged(seconds, error, DEVICE, MODEL_COMPLAINT) for seconds, error in rows]
+
+
+def _enter(worker: Worker, number: int, contestants: Sequence[Contestant]) -> Built | Measurement:
+    try:
+        worker.ask(BUILD_SECONDS * len(contestants), "enter", number, list(contestants))
+    except (WorkerDied, RequestFailed) as failure:
+        return failed(f"Not built: {failure}")
+    return Built(worker, worker.generation)
 
 
 class Batch:

@@ -7,7 +7,6 @@ it there. What a lost device had is measured on another one; what has ended two 
 from __future__ import annotations
 
 import contextlib
-import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,29 +17,32 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import tirx
 
 from ago_core.artifacts.linker import linker_for
 from ago_core.artifacts.reference import relative_error
 from ago_core.devices.pool import Pool
-from ago_core.devices.remote import CodeFault, DeviceLost, NoDevice, Session, Timing
+from ago_core.devices.remote import CodeFault, DeviceLost, NoDevice, RemoteModel, Session, Timing
 from ago_core.devices.threads import allowed_cores
 from ago_core.devices.tracker import Address, TrackerLost
 from ago_core.graph.model import Model
-from ago_core.lowering.executable import Functions
-from ago_core.partition.partition import Partition
 from ago_core.tuning.bench import (
     ENTRY,
     HOPELESS,
     MODEL_RUNS,
+    MODEL_TURNS,
     REFERENCE_LEVEL,
     REPEAT_SECONDS,
     REPEATS,
+    Evaluate,
+    calls_in,
     difference,
+    in_turns,
     random_arguments,
 )
 from ago_core.tuning.build_worker import RequestFailed, Worker, WorkerDied
-from ago_core.tuning.interfaces import Candidate, DevicesLost, DeviceState, Measurement
+from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost, DeviceState, Measurement, Version
 from ago_core.tuning.library_worker import Compiler
 from ago_core.tuning.measure import (
     BUILD_SECONDS,
@@ -171,28 +173,82 @@ class RemoteMeasurer:
             pause = max(pauses, default=0.0)
         self._report(DeviceState(str(device), "quarantined", reason, pause))
 
-    def end_to_end(self, model: Model, partition: Partition, functions: Functions) -> Measurement:
-        """See `interfaces.Measurer`."""
-        path = self.folder / "model.so"
-        worker = self._free.get()
+    def in_turns(self, contests: Sequence[Sequence[Contestant]]) -> Iterator[list[Measurement]]:
+        """See `interfaces.Measurer`. Each contest is on one device."""
+        if self._batch is not None:
+            self._batch.give_up()
+        for contestants in contests:
+            with TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as folder:
+                yield self._contest(contestants, Path(folder))
+
+    def _contest(self, contestants: Sequence[Contestant], folder: Path) -> list[Measurement]:
+        def write(index: int) -> Path:
+            return self._written(folder / f"{index}.so", BUILD_SECONDS, contestants[index].function, None)
+
         try:
-            inputs, expected = worker.ask(MODEL_SECONDS, "start_model", model)
-            worker.ask(MODEL_SECONDS, "write_model", partition, dict(functions), str(path))
-        except (WorkerDied, RequestFailed) as failure:
-            return failed(str(failure), self._key)
-        finally:
-            self._free.put(worker)
+            paths = list(self._builders.map(write, range(len(contestants))))
+            with self._one_device() as session:
+                device = str(session.device)
+                rows = in_turns(_sides(session, contestants, paths))
+        except (WorkerDied, RequestFailed, DeviceLost, CodeFault) as failure:
+            return [failed(str(failure), self._key)] * len(contestants)
+        return [Measurement(seconds, None, None, device) for seconds in rows]
+
+    @contextlib.contextmanager
+    def _one_device(self) -> Iterator[Session]:
         try:
             with self._pool.session(WAIT_SECONDS) as session:
-                device = str(session.device)
-                remote = session.model(session.load(path, MODEL_SECONDS), inputs, MODEL_SECONDS)
-                error = max(map(relative_error, remote.outputs(MODEL_SECONDS), expected))
-                runs = remote.latency(MODEL_RUNS, MODEL_SECONDS).runs_ms
-        except (DeviceLost, CodeFault) as failure:
-            return failed(str(failure), self._key)
+                yield session
         except (NoDevice, TrackerLost) as gone:
             raise DevicesLost(str(gone)) from gone
-        return judged(tuple(ms / 1e3 for ms in runs), error, device, MODEL_COMPLAINT)
+
+    def end_to_end(self, model: Model, versions: Sequence[Version]) -> list[Measurement]:
+        """See `interfaces.Measurer`."""
+        paths = [self.folder / f"model-{index}.so" for index in range(len(versions))]
+        try:
+            inputs, expected = self._write_models(model, versions, paths)
+            with self._one_device() as session:
+                device = str(session.device)
+                models = [session.model(session.load(path, MODEL_SECONDS), inputs, MODEL_SECONDS) for path in paths]
+                errors = [max(map(relative_error, each.outputs(MODEL_SECONDS), expected)) for each in models]
+                rows = _runs_in_turns(models)
+        except (WorkerDied, RequestFailed, DeviceLost, CodeFault) as failure:
+            return [failed(str(failure), self._key)] * len(versions)
+        return [judged(seconds, error, device, MODEL_COMPLAINT) for seconds, error in zip(rows, errors)]
+
+    def _write_models(self, model: Model, versions: Sequence[Version], paths: list[Path]):
+        """Writes a library of each version; what `Compiler.start_model` returns."""
+        worker = self._free.get()
+        try:
+            data = worker.ask(MODEL_SECONDS, "start_model", model)
+            for (partition, functions), path in zip(versions, paths):
+                worker.ask(MODEL_SECONDS, "write_model", partition, dict(functions), str(path))
+            return data
+        finally:
+            self._free.put(worker)
+
+
+def _sides(session: Session, contestants: Sequence[Contestant], paths: list[Path]) -> list[Evaluate]:
+    """The contestants on a device, with arguments for each different reference."""
+    tensors: dict[str, list] = {}
+    sides: list[Evaluate] = []
+    for each, path in zip(contestants, paths):
+        key = str(tvm_ffi.structural_hash(each.reference))
+        if key not in tensors:
+            tensors[key] = session.copy_in(random_arguments(each.reference))
+        sides.append(partial(_evaluate, session, session.load(path), tensors[key]))
+    return sides
+
+
+def _evaluate(session: Session, library, tensors: list, number: int, repeat: int) -> tuple[float, ...]:
+    return session.time(library, ENTRY, tensors, Timing(number=number, repeat=repeat), UNKNOWN_SECONDS)
+
+
+def _runs_in_turns(models: Sequence[RemoteModel]) -> list[tuple[float, ...]]:
+    """Seconds of each run of each."""
+    turns = range(1 if len(models) == 1 else MODEL_TURNS)
+    rows = [[model.latency(MODEL_RUNS, MODEL_SECONDS).runs_ms for model in models] for _ in turns]
+    return [tuple(ms / 1e3 for runs in column for ms in runs) for column in zip(*rows)]
 
 
 def _measure_on(session: Session, batch: Batch) -> None:
@@ -237,14 +293,11 @@ class RemoteTask:
 
     def _time(self, library, below: float) -> tuple[float, ...]:
         """As `bench.time_function` does."""
-        first = self._evaluate(library, Timing(number=1, repeat=2))
+        evaluate = partial(_evaluate, self._session, library, self._tensors)
+        first = evaluate(1, 2)
         if min(first) > HOPELESS * below:
             return first
-        number = math.ceil(REPEAT_SECONDS / max(min(first), 1e-9))
-        return self._evaluate(library, Timing(number=number, repeat=REPEATS))
-
-    def _evaluate(self, library, timing: Timing) -> tuple[float, ...]:
-        return self._session.time(library, ENTRY, self._tensors, timing, UNKNOWN_SECONDS)
+        return evaluate(calls_in(REPEAT_SECONDS, min(first)), REPEATS)
 
     def _after(self, library, seconds: float) -> list[np.ndarray]:
         """All arrays after a run on the task's arguments."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tvm import tirx
@@ -97,21 +97,27 @@ class TaskState:
         bests: (trials before and with it, seconds, number in the journal) of each correct candidate that was faster
             than all before.
         exhausted: whether its space has no further candidate.
+        settled: (seconds, number in the journal) of the fastest in the session's last check, see `settle`.
     """
 
     trials: int = 0
     bests: tuple[tuple[int, float, int], ...] = ()
     exhausted: bool = False
+    settled: tuple[float, int] | None = None
 
     @property
     def best(self) -> float | None:
         """Seconds."""
-        return self.bests[-1][1] if self.bests else None
+        return self._best[0]
 
     @property
     def best_trial(self) -> int | None:
         """Its number in the journal."""
-        return self.bests[-1][2] if self.bests else None
+        return self._best[1]
+
+    @property
+    def _best(self) -> tuple[float, int] | tuple[None, None]:
+        return self.settled or (self.bests[-1][1:] if self.bests else (None, None))
 
     def best_after(self, trials: int) -> float | None:
         """Seconds of the best of the first so many trials."""
@@ -122,7 +128,7 @@ def after(state: TaskState, measurement: Measurement, trial: int) -> TaskState:
     """The state with one more trial. Only what was compared with the reference, and right, can be a best."""
     trials, latency = state.trials + 1, measurement.latency
     if measurement.correct and latency is not None and latency < (state.best or math.inf):
-        return replace(state, trials=trials, bests=(*state.bests, (trials, latency, trial)))
+        return replace(state, trials=trials, bests=(*state.bests, (trials, latency, trial)), settled=None)
     return replace(state, trials=trials)
 
 
@@ -291,9 +297,14 @@ class Deployed:
 
 def deployed(plan: Plan, states: States) -> tuple[Deployed, ...]:
     """The best known plan: each subgraph joined where that is faster, else by its minis."""
+    return put_together(plan, states, lambda join: verdict(plan, plan.tasks[join], states).kept)
+
+
+def put_together(plan: Plan, states: States, joined: Callable[[int], bool]) -> tuple[Deployed, ...]:
+    """The plan in which a subgraph is one function where `joined` says so of its join's task, else its minis."""
     found: list[Deployed] = []
     for unit in plan.units:
-        if unit.join is not None and verdict(plan, plan.tasks[unit.join], states).kept:
+        if unit.join is not None and joined(unit.join):
             found.append(Deployed(unit.operators, unit.join, states[unit.join].best))
         else:
             found.extend(Deployed(ops, task, None if task is None else states[task].best) for ops, task in unit.minis)

@@ -25,7 +25,9 @@ from ago_core.tuning.journal import Journal, check_journal, open_journal
 from ago_core.tuning.lock import take_lock
 from ago_core.tuning.plan import Plan, make_plan
 from ago_core.tuning.settings import TuningSettings, settings_from_json
-from ago_core.tuning.tuner import Stopwatch, Study, Tuner
+from ago_core.tuning.stopwatch import Stopwatch
+from ago_core.tuning.study import Study
+from ago_core.tuning.tuner import Tuner
 from ago_core.tuning.turns import turns_folder
 
 PACKAGES = ("apache-tvm", "apache-tvm-ffi")

@@ -5,101 +5,53 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 from tvm import tirx
 
-from ago_core.graph.model import Model
 from ago_core.tuning.best import Found, write_best
 from ago_core.tuning.budget import batch_size, next_task, run_is_due
 from ago_core.tuning.events import Command, Kind, State
 from ago_core.tuning.interfaces import (
-    Backend,
     Candidate,
+    Contestant,
     DevicesLost,
     Measurement,
     Measurer,
     Part,
     Search,
     SearchTask,
+    Version,
 )
 from ago_core.tuning.journal import Journal
 from ago_core.tuning.plan import (
     Deployed,
     Estimate,
     Phase,
-    Plan,
     PlannedTask,
     TaskKind,
     TaskState,
     after,
-    deployed,
     deployed_partition,
     estimate,
     phase,
     verdict,
 )
 from ago_core.tuning.settings import TuningSettings
+from ago_core.tuning.settle import TUNED, Contest, choices, contests, fastest, finalists, settle, winners
+from ago_core.tuning.stopwatch import Stopwatch
+from ago_core.tuning.study import Batch, Study
 from ago_core.tuning.turns import Turn
 
 POLL_SECONDS = 0.1
 QUEUED_AFTER = 1.0
 """Seconds of waiting for a turn after which the state says so: sessions that alternate wait for less."""
 
-Clock = Callable[[], float]
-
 
 class Stopped(Exception):
     """Somebody told the session to stop."""
-
-
-class Stopwatch:
-    """Seconds of tuning, `before` those of earlier processes: it stands while the session is paused or waits."""
-
-    def __init__(self, clock: Clock, before: float):
-        self._clock = clock
-        self._sum = before
-        self._since: float | None = None
-
-    def start(self) -> None:
-        if self._since is None:
-            self._since = self._clock()
-
-    def stop(self) -> None:
-        self._sum, self._since = self.seconds, None
-
-    @property
-    def seconds(self) -> float:
-        return self._sum + (0.0 if self._since is None else self._clock() - self._since)
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Candidates of one task that have been proposed and not measured."""
-
-    task: int
-    candidates: Sequence[Candidate]
-
-
-@dataclass(frozen=True, eq=False)
-class Study:
-    """What is tuned, with what.
-
-    Attributes:
-        folder: of the session.
-        name: what other sessions are told while they wait for the device.
-        turns: folder of the queues, see `turns`.
-    """
-
-    folder: Path
-    name: str
-    model: Model
-    plan: Plan
-    method: str
-    backend: Backend
-    turns: Path
 
 
 class Tuner:
@@ -111,7 +63,9 @@ class Tuner:
         self._states = [TaskState()] * len(self._plan.tasks)
         self._phases: list[Phase | None] = [None] * len(self._plan.tasks)
         self._searches: dict[int, Search] = {}
-        self._functions: dict[int, tuple[int, tirx.PrimFunc]] = {}
+        self._functions: dict[int, tirx.PrimFunc] = {}
+        self._choice = TUNED
+        self._checked: int | None = None
         self._waiting: deque[Batch] = deque()
         self._state: State | None = None
         self._last_run: tuple[Estimate, int] | None = None
@@ -136,8 +90,13 @@ class Tuner:
     # what came before
 
     def _recall(self) -> None:
+        checks = deque(self._journal.events(kinds=[Kind.CHECK]))
         for trial in self._journal.trials():
+            while checks and checks[0].data["after"] < trial.id:
+                self._settle(checks.popleft().data)
             self._states[trial.task] = after(self._states[trial.task], trial.measurement, trial.id)
+        for check in checks:
+            self._settle(check.data)
         for event in self._journal.events(kinds=[Kind.TASK]):
             self._phases[event.data["task"]] = Phase(event.data["phase"])
         for task, seen in enumerate(self._phases):
@@ -146,6 +105,11 @@ class Tuner:
         run = self._journal.last(Kind.END_TO_END)
         if run is not None:
             self._last_run = Estimate(run.data["summed"], run.data["missing"]), run.data["trials"]
+            if "chosen" in run.data and run.data["trials"] == self._trials:
+                self._choice, self._checked = run.data["chosen"], self._trials
+
+    def _settle(self, check: Mapping[str, Any]) -> None:
+        self._states = settle(self._states, {task: (seconds, trial) for task, seconds, trial in check["bests"]})
 
     @property
     def _trials(self) -> int:
@@ -184,7 +148,7 @@ class Tuner:
         self._set_state(State.PAUSED, reason)
 
     def _take_turn(self, measurer: Measurer, last: bool) -> bool:
-        """Once the device is free, one batch, and the whole model if it is due; the `last` turn has no batch.
+        """Once the device is free, one batch, and the whole model if it is due; in the `last` turn the last check.
 
         Returns:
             Whether it was all done: neither did a command come first, nor were the devices lost.
@@ -194,14 +158,13 @@ class Tuner:
                 return False
             self._set_state(State.RUNNING)
             try:
-                if not last:
-                    self._measure_batch(measurer)
-                self._measure_model(measurer, last)
+                if last:
+                    return self._check(measurer)
+                self._measure_batch(measurer)
+                self._measure_model(measurer)
             except DevicesLost as error:
                 self._pause(str(error))
                 return False
-        if last:
-            self._judge_others()
         return True
 
     def _wait_for(self, turn: Turn) -> bool:
@@ -283,8 +246,11 @@ class Tuner:
                 data = {"task": task.id, "trial": trial, "latency": state.best, "before": before.best}
                 self._event(Kind.BEST, data)
         self._states[task.id] = state
+        self._choice = TUNED
         if state.best_trial == trial:
-            self._functions[task.id] = trial, candidate.function
+            self._functions[trial] = candidate.function
+            for old in {row[2] for row in before.bests} - set(finalists(state)):
+                self._functions.pop(old, None)
 
     def _search(self, task: PlannedTask) -> Search:
         """The task's search, told what has been measured of it."""
@@ -335,38 +301,79 @@ class Tuner:
             if task.kind is TaskKind.JOIN and self._phases[task.id] not in (Phase.KEPT, Phase.DROPPED):
                 self._judge(task)
 
-    def _measure_model(self, measurer: Measurer, last: bool) -> None:
-        plan = self._deployed()
-        now = estimate(plan)
+    def _measure_model(self, measurer: Measurer) -> None:
+        """If it is due."""
+        plan = self._plans()[TUNED]
         before, at = self._last_run or (None, 0)
-        since = self._trials - at
-        due = since > 0 if last else run_is_due(now, before, since, self._run_seconds, self._watch.seconds)
-        if not due:
-            return
+        if run_is_due(estimate(plan), before, self._trials - at, self._run_seconds, self._watch.seconds):
+            self._run(measurer, {TUNED: plan})
+
+    def _run(self, measurer: Measurer, plans: Mapping[str, tuple[Deployed, ...]], last: bool = False) -> None:
+        """Runs the whole model by each of the plans; the fastest is what the session gives."""
         begun = self._watch.seconds
-        partition, tasks = deployed_partition(self._study.model, plan, self._study.method)
-        functions = {index: self._function(task) for index, task in tasks.items()}
-        run = measurer.end_to_end(self._study.model, partition, functions)
+        versions = [self._version(plan) for plan in plans.values()]
+        runs = dict(zip(plans, measurer.end_to_end(self._study.model, versions)))
         self._run_seconds += self._watch.seconds - begun
+        self._choice = fastest(runs)
+        now, run = estimate(plans[TUNED]), runs[self._choice]
         self._last_run = now, self._trials
         data = {"trials": self._trials, "summed": now.seconds, "missing": now.missing, "measured": run.latency}
         data |= {"seconds": run.seconds, "error": run.error, "device": run.device}
+        if last:
+            data |= {"chosen": self._choice, "plans": {name: each.latency for name, each in runs.items()}}
         self._event(Kind.END_TO_END, data)
         self._write_best()
 
-    def _deployed(self) -> tuple[Deployed, ...]:
-        return deployed(self._plan, self._states)
+    def _version(self, plan: tuple[Deployed, ...]) -> Version:
+        partition, tasks = deployed_partition(self._study.model, plan, self._study.method)
+        functions = {task: self._function(task, self._states[task].best_trial) for task in set(tasks.values())}
+        return partition, {index: functions[task] for index, task in tasks.items()}
 
-    def _function(self, task: int) -> tirx.PrimFunc:
-        """The scheduled function of a task's best, kept until there is a better one."""
-        trial = self._states[task].best_trial
-        if self._functions.get(task, (None, None))[0] != trial:
+    def _plans(self) -> dict[str, tuple[Deployed, ...]]:
+        return choices(self._plan, self._states, self._settings.ablation.fusion)
+
+    def _function(self, task: int, trial: int) -> tirx.PrimFunc:
+        """The scheduled function of a trial; those of finalists are kept."""
+        if trial not in self._functions:
             trace = self._journal.trace(trial)
-            self._functions[task] = trial, self._study.backend.rebuild(self._plan.tasks[task].function, trace)
-        return self._functions[task][1]
+            self._functions[trial] = self._study.backend.rebuild(self._plan.tasks[task].function, trace)
+        return self._functions[trial]
+
+    # the last check
+
+    def _check(self, measurer: Measurer) -> bool:
+        """Measures finalists and plans in turns. Returns whether no command came first."""
+        self._judge_others()
+        if self._checked == self._trials or not self._trials:
+            return True
+        found = contests(self._plan, self._states)
+        entries = [[self._contestant(task, trial) for task, trial in contest] for contest in found]
+        for number, (contest, row) in enumerate(zip(found, measurer.in_turns(entries)), 1):
+            self._decide(contest, row, number, len(found))
+            if self._journal.waiting_commands():
+                return False
+        self._run(measurer, self._plans(), last=True)
+        self._checked = self._trials
+        return True
+
+    def _contestant(self, task: int, trial: int) -> Contestant:
+        return Contestant(self._plan.tasks[task].function, self._function(task, trial))
+
+    def _decide(self, contest: Contest, row: list[Measurement], number: int, count: int) -> None:
+        bests = [[task, *best] for task, best in winners(contest, row).items()]
+        data = {"after": self._journal.last_trial(), "contest": number, "contests": count, "bests": bests}
+        with self._journal.transaction():
+            self._event(Kind.CHECK, data)
+            self._settle(data)
+            before = list(self._phases)
+            self._update_phases()
+            for join in (self._plan.tasks[task] for task in sorted({task for task, _ in contest})):
+                if join.kind is TaskKind.JOIN and self._phases[join.id] is before[join.id]:
+                    self._judge(join)
 
     def _write_best(self) -> None:
-        plan = self._deployed()
+        plans = self._plans()
+        plan = plans.get(self._choice, plans[TUNED])
         found = {}
         for task in {row.task for row in plan if row.seconds is not None}:
             trial = self._states[task].best_trial

@@ -56,6 +56,9 @@ class Standing:
 
     @property
     def best(self) -> Run | None:
+        """What the last check chose, or the fastest so far."""
+        if self.measured and self.measured[-1].chosen:
+            return self.measured[-1]
         return min(self.measured, key=lambda run: run.median, default=None)
 
     @property
@@ -95,11 +98,19 @@ def end_to_end_text(stand: Standing, device: str) -> str:
     if len(stand.measured) > 1:
         first = stand.measured[0]
         parts.append(f"at first {milliseconds(first.median)} (after {count(first.trials, 'trial')})")
+    if stand.best and len(stand.best.plans) > 1:
+        parts.append(plans_text(stand.best.plans, stand.best.chosen))
     if stand.summed:
         parts.append(f"sum of the subgraphs {milliseconds(stand.summed[-1].seconds)}, an estimate")
     if failed := [run for run in stand.runs if run.error]:
         parts.append(f"{count(len(failed), 'measurement')} of the whole model failed: {failed[-1].error.rstrip('.')}")
     return "; ".join(parts) + "." if parts else ""
+
+
+def plans_text(plans: Mapping[str, float | None], chosen: str) -> str:
+    """What the last check found, in turns."""
+    found = ", ".join(f"{name} {milliseconds(seconds) if seconds else 'failed'}" for name, seconds in plans.items())
+    return f"in the last check, in turns, {found}: {chosen} is kept"
 
 
 def doing(feed: Feed, stand: Standing) -> str:
@@ -116,6 +127,8 @@ def doing(feed: Feed, stand: Standing) -> str:
         first = zip(feed.tasks, efforts(feed.tasks, feed.history))
         missing = sum(effort.best is None and task.kind != JOIN for task, effort in first)
         return f"Measuring a first schedule of each task; {missing} to go, then the whole model."
+    if stand.trials >= stand.total:
+        return _checking(feed.history)
     joins = [task for task in feed.tasks if task.kind == JOIN]
     tuning = [effort.phase for effort in efforts(feed.tasks, feed.history)]
     begun = sum(tuning[join.id] != "waiting" for join in joins)
@@ -124,6 +137,17 @@ def doing(feed: Feed, stand: Standing) -> str:
     if joins:
         return f"Tuning joins: {begun} of {len(joins)} begun, {len(verdicts(feed.history))} judged."
     return "Tuning whole subgraphs."
+
+
+def _checking(history: History) -> str:
+    """Where the last check is."""
+    checks = [event.data for event in history.of(Kind.CHECK)]
+    if not checks or checks[-1]["after"] < history.of(Kind.TRIAL)[-1].data["trial"]:
+        return "The last check: compiling the finalists, which are then measured in turns."
+    last = checks[-1]
+    if last["contest"] < last["contests"]:
+        return f"The last check: finalists in turns, {last['contest']} of {last['contests']} groups."
+    return "The last check: whole models in turns."
 
 
 def join_rows(feed: Feed, history: History) -> list[dict[str, str]]:
