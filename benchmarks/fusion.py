@@ -10,8 +10,8 @@ benchmarks/results/fusion.json, for each number of threads by itself, and saved 
 
 For each distinct chain of two or three complex operators (benchmarks/chains.py), all without tuning:
 
-    apart   each operator, with what follows it, in a nest of its own; the faster of two: all nests in one function, or
-            the sum of a function for each, which finds its input in cache from its own last call if it fits
+    apart   each operator, with what follows it, in a nest of its own, one after the other, as a model runs them; apart
+            from each other, each would find its input in cache from its own last call
     chosen  what ago_core/schedules/analytic.py makes of the chain: it decides whether to fuse, and how
     fused   all in one nest, by the fastest of some tasks (benchmarks/fusion_worker.py)
 

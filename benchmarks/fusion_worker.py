@@ -20,28 +20,21 @@ from ago_core.artifacts.verify import TOLERANCE
 from ago_core.devices.local import host_target
 from ago_core.lowering.build import build_functions
 from ago_core.schedules import analytic
-from ago_core.schedules.fuse import Task, fuse_blocks
+from ago_core.schedules.fuse import Task
 from ago_core.schedules.knobs import Estimated
 from ago_core.schedules.machine import Machine, machine_of
-from ago_core.schedules.nest import Nest, read_nest
-from ago_core.schedules.normalise import blocks_of, is_plain_reduction, is_reduction
 from ago_core.schedules.prepare import normalised, prepare
-from ago_core.schedules.stages import group_stages, read_stages
-from ago_core.schedules.tile import divisors
+from ago_core.schedules.stages import Group, Stage, group_stages, is_chain, read_stages, tasks
 from benchmarks.chains import Chain, function_of, model_of
 from benchmarks.timing import BATCH_SECONDS, REST_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
 
 SEED = 1
 TRIES = 5
 """Batches by which the best task is looked for; its time for the record is taken anew."""
-HEIGHTS = 5
-"""Heights of a task that are tried, spread over all divisors."""
-WIDTHS = 2
+TASKS = 14
+"""That are tried of a chain, spread over all of its space."""
 REFERENCE_LEVEL = 1
 """Of LLVM, for code that is not scheduled: what is timed is compiled as TVM does by default, in ten times as long."""
-VECTORS = (1, 2)
-"""Of channels, in a task of a depthwise convolution."""
-
 Announce = Callable[[str], None]
 """Told what is compiled next, so that whoever waits knows what took too long."""
 
@@ -52,9 +45,7 @@ class Codes:
 
     Attributes:
         whole: not scheduled.
-        parts: not scheduled, one for each part.
-        apart: all parts as nests of one function.
-        parts_apart: a function for each part.
+        apart: each stage in a nest of its own.
         chosen: what `schedule_function` makes.
         groups: how it grouped the stages: (stages, cuts of the task or none).
         fused: in one nest, by task.
@@ -62,9 +53,7 @@ class Codes:
     """
 
     whole: tirx.PrimFunc
-    parts: tuple[tirx.PrimFunc, ...]
     apart: tirx.PrimFunc
-    parts_apart: tuple[tirx.PrimFunc, ...]
     chosen: tirx.PrimFunc
     groups: tuple[tuple[int, tuple | None], ...]
     fused: dict[Task, tirx.PrimFunc]
@@ -72,7 +61,7 @@ class Codes:
 
     @property
     def hash(self) -> str:
-        every = (self.apart, *self.parts_apart, self.chosen, *self.fused.values())
+        every = (self.apart, self.chosen, *self.fused.values())
         return hashlib.sha256("".join(function.script() for function in every).encode()).hexdigest()[:16]
 
     @property
@@ -82,82 +71,47 @@ class Codes:
 
 def schedule_chain(chain: Chain, machine: Machine) -> Codes:
     """All code of a chain that is compared."""
-    model = model_of(chain.model)
-    whole = function_of(model, chain.operators)
-    parts = tuple(function_of(model, part) for part in chain.parts)
+    whole = function_of(model_of(chain.model), chain.operators)
     sch = normalised(whole, machine)
-    fused, refused = fuse_by_tasks(sch, candidate_tasks(_last_nest(sch), machine.lanes, _cuts_channels(chain)), machine)
-    stages = read_stages(sch)
-    groups = group_stages(stages, machine)
+    stages = tuple(read_stages(sch))
+    fused, refused = fuse_by_tasks(sch, stages, machine)
     return Codes(
         whole=whole,
-        parts=parts,
-        apart=analytic.schedule_groups(Schedule(prepare(sch, [], machine)), [], machine, Estimated()).mod["main"],
-        parts_apart=tuple(analytic.schedule_function(part, machine) for part in parts),
+        apart=_scheduled(sch, [], machine),
         chosen=analytic.schedule_function(whole, machine),
-        groups=tuple((len(group.stages), group.task and group.task.cuts) for group in groups),
+        groups=tuple((len(group.stages), group.task and group.task.cuts) for group in group_stages(stages, machine)),
         fused=fused,
         refused=refused,
     )
 
 
-def _last_nest(sch: Schedule) -> Nest | None:
-    """Of the last reduction; None where one of them has more than one result, as those of a layer norm."""
-    reductions = [sch.get(block) for block in blocks_of(sch) if is_reduction(sch.get(block))]
-    return read_nest(reductions[-1]) if all(map(is_plain_reduction, reductions)) else None
+def _scheduled(sch: Schedule, groups: list[Group], machine: Machine) -> tirx.PrimFunc:
+    return analytic.schedule_groups(Schedule(prepare(sch, groups, machine)), groups, machine, Estimated()).mod["main"]
 
 
-def _cuts_channels(chain: Chain) -> bool:
-    return chain.kind.endswith("depthwise")
+def fuse_by_tasks(
+    sch: Schedule, stages: tuple[Stage, ...], machine: Machine
+) -> tuple[dict[Task, tirx.PrimFunc], dict[str, int]]:
+    """All stages in one nest, by tasks of the space that TVM allows; and why it refused the others."""
+    if len(stages) < 2:
+        return {}, {"they are one stage": 0}
+    if not is_chain(stages):
+        return {}, {"a result is read elsewhere, or in a way that is not known": 0}
+    fused: dict[Task, tirx.PrimFunc] = {}
+    refused: Counter[str] = Counter()
+    for task in spread(tasks(stages, machine), TASKS):
+        try:
+            fused[task] = _scheduled(sch, [Group(stages, task)], machine)
+        except analytic.Unfusable as error:
+            refused[reason_of(str(error.__cause__))] += 1
+    return fused, dict(refused)
 
 
-def candidate_tasks(nest: Nest | None, lanes: int, cuts_channels: bool) -> list[Task]:
-    """Boxes of the last reduction's outputs: rows of all channels, pieces of rows, or rows of some vectors of channels.
-
-    Args:
-        nest: [batch,] row[, column], channel; channels may be cut into vectors already.
-        lanes: elements of a vector.
-        cuts_channels: whether the last operator is a depthwise convolution, whose input can be cut by channel.
-    """
-    if nest is None:
-        return []
-    extents = [nest.axes[axis].extent for axis in nest.spatial]
-    row = 0 if len(extents) == 2 else 1
-    first = ((0, 1),) * row
-    heights = _spread(divisors(extents[row], extents[row]), HEIGHTS)
-    tasks = [Task((*first, (row, height))) for height in heights]
-    if cuts_channels:
-        unit = lanes if len(extents) == 4 else 1
-        counts = [count * unit for count in VECTORS if extents[3] % (count * unit) == 0]
-        tasks += [Task((*first, (3, width), (1, height))) for width in counts for height in heights]
-    elif len(extents) >= 4:
-        widths = _spread([width for width in divisors(extents[2], extents[2]) if width < extents[2]], WIDTHS)
-        tasks += [Task((*first, (row, 1), (2, width))) for width in widths]
-    return tasks
-
-
-def _spread(values: list[int], count: int) -> list[int]:
+def spread(values: list, count: int) -> list:
     """At most so many of the values, evenly by position, the ends among them."""
-    values = sorted(values)
     if len(values) <= count:
         return values
     return [values[round(k * (len(values) - 1) / (count - 1))] for k in range(count)]
-
-
-def fuse_by_tasks(sch: Schedule, tasks: list[Task], machine: Machine) -> tuple[dict[Task, tirx.PrimFunc], dict]:
-    """All blocks of a schedule in one nest, by each task that TVM allows; and why it refused the others."""
-    names = [sch.get(block).name_hint for block in blocks_of(sch)]
-    fused: dict[Task, tirx.PrimFunc] = {}
-    refused: Counter[str] = Counter()
-    for task in tasks:
-        fork = sch.copy()
-        try:
-            fuse_blocks(fork, names, task, machine, Estimated())
-        except analytic.REFUSALS as error:
-            refused[reason_of(str(error))] += 1
-        else:
-            fused[task] = fork.mod["main"]
-    return fused, dict(refused) if tasks else {"a reduction has more than one result": 0}
 
 
 def reason_of(message: str) -> str:
@@ -230,7 +184,7 @@ def measure_chain(chain: Chain, threads: int, known: str | None, skip: frozenset
 
     Returns:
         Only `code`, the hash, where it is known. Else also times in microseconds, each [median, first quartile, third
-        quartile], None where there is no such code: `apart`, `parts` (a list), `chosen` (None where nothing was fused,
+        quartile], None where there is no such code: `apart`, `chosen` (None where nothing was fused,
         so that it is `apart`), `fused` (of the best task); and how it came to that.
     """
     announce("the schedules")
@@ -240,8 +194,6 @@ def measure_chain(chain: Chain, threads: int, known: str | None, skip: frozenset
     bench = Bench(threads, announce, skip)
     arguments, want = bench.expected(codes.whole, "not scheduled")
     sides = {"apart": bench.side(codes.apart, "apart", arguments, want)}
-    for k, (part, function) in enumerate(zip(codes.parts, codes.parts_apart)):
-        sides[f"part {k}"] = bench.side(function, f"part {k}", *bench.expected(part, f"part {k}, not scheduled"))
     if codes.chose_to_fuse:
         sides["chosen"] = bench.side(codes.chosen, "chosen", arguments, want)
     task, sides["fused"] = _best(bench, codes, arguments, want)
@@ -252,7 +204,6 @@ def measure_chain(chain: Chain, threads: int, known: str | None, skip: frozenset
         "code": codes.hash,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "apart": found.get("apart"),
-        "parts": [found.get(f"part {k}") for k in range(len(codes.parts))],
         "chosen": found.get("chosen"),
         "chose_to_fuse": codes.chose_to_fuse,
         "groups": codes.groups,

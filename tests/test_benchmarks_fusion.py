@@ -6,11 +6,10 @@ import pytest
 
 from ago_core.graph.opgraph import Operator, OpGraph, Pattern, Tensor, Totals
 from ago_core.schedules.fuse import Task
-from ago_core.schedules.nest import Axis, Nest
 from benchmarks import fusion
 from benchmarks.chains import chains, cut, key_of, kind_of
 from benchmarks.fusion_report import compare, line_of, summary, table
-from benchmarks.fusion_worker import candidate_tasks, name_of, reason_of
+from benchmarks.fusion_worker import name_of, reason_of, spread
 
 COMPLEX, POINT, MOVE, SUM = (
     Pattern.OUT_ELEMENTWISE_FUSABLE,
@@ -102,39 +101,9 @@ def test_kinds_in_words(kind, weights, expected):
     assert kind_of(Operator(0, "a", kind, COMPLEX, (), 0, (), weights, (), ())) == expected
 
 
-def nest(*spatial: int) -> Nest:
-    axes = [Axis(extent, False, 1, (1,)) for extent in spatial] + [Axis(9, True, 0, (1,))]
-    return Nest(tuple(axes), (64,), False)
-
-
-def boxes(tasks: list[Task]) -> list[dict[int, int]]:
-    return [dict(task.cuts) for task in tasks]
-
-
-@pytest.mark.parametrize(
-    "shape, depthwise", [((1, 12, 8, 32), False), ((1, 12, 8, 32), True), ((1, 12, 8, 2, 16), True)]
-)
-def test_tasks_divide_what_they_cut_and_differ(shape, depthwise):
-    tasks = candidate_tasks(nest(*shape), 16, depthwise)
-    assert len(set(tasks)) == len(tasks) > 4
-    assert all(shape[axis] % extent == 0 for box in boxes(tasks) for axis, extent in box.items())
-    assert {1, 12} <= {box[1] for box in boxes(tasks)}  # single rows, and all of them
-
-
-def test_only_a_depthwise_convolution_has_its_channels_cut():
-    assert all(3 not in box for box in boxes(candidate_tasks(nest(1, 12, 8, 32), 16, False)))
-    assert {box.get(3) for box in boxes(candidate_tasks(nest(1, 12, 8, 32), 16, True))} == {None, 16, 32}
-    assert {box.get(3) for box in boxes(candidate_tasks(nest(1, 12, 8, 2, 16), 16, True))} == {
-        None,
-        1,
-        2,
-    }  # cut into vectors
-
-
-def test_a_matmul_is_cut_by_rows_and_nothing_without_a_nest():
-    assert boxes(candidate_tasks(nest(6, 32), 16, False)) == [{0: 1}, {0: 2}, {0: 3}, {0: 6}]
-    assert boxes(candidate_tasks(nest(2, 3, 32), 16, False)) == [{0: 1, 1: 1}, {0: 1, 1: 3}]
-    assert candidate_tasks(None, 16, False) == []
+def test_tasks_are_spread_over_the_space():
+    assert spread([1, 2, 3], 3) == [1, 2, 3]
+    assert spread(list(range(10)), 4) == [0, 3, 6, 9]
 
 
 def test_names_of_tasks_and_reasons_of_refusals():
@@ -148,7 +117,7 @@ def times(median: float) -> list[float]:
     return [median, median * 0.9, median * 1.1]
 
 
-def record(name: str, apart: float = 100, parts=(60, 60), chosen: float | None = None, fused=None, **more) -> dict:
+def record(name: str, apart: float = 100, chosen: float | None = None, fused=None, **more) -> dict:
     return {
         "name": f"net {name} → c",
         "kind": "pointwise → depthwise",
@@ -159,7 +128,6 @@ def record(name: str, apart: float = 100, parts=(60, 60), chosen: float | None =
         "code": "0",
         "date": "2026-01-02",
         "apart": times(apart),
-        "parts": [times(part) for part in parts],
         "chosen": chosen and times(chosen),
         "chose_to_fuse": chosen is not None,
         "groups": [[2, [[1, 4]]]] if chosen else [[1, None], [1, None]],
@@ -172,14 +140,9 @@ def record(name: str, apart: float = 100, parts=(60, 60), chosen: float | None =
     } | more
 
 
-def test_the_faster_way_apart_counts():
-    assert compare(record("a", 100, (60, 60))).apart == 100
-    assert compare(record("a", 100, (30, 40))).apart == 70
-
-
 def test_a_choice_apart_is_the_code_apart_and_a_choice_in_one_nest_is_fused_code():
-    apart = compare(record("a", 100, (30, 50), fused=40))
-    assert (apart.gain, apart.best_gain, apart.missed) == (0.8, 2.0, 2.5)
+    apart = compare(record("a", 80, fused=40))
+    assert (apart.gain, apart.best_gain, apart.missed) == (1.0, 2.0, 2.0)
     whole = compare(record("a", chosen=50, fused=80))
     assert (whole.gain, whole.fused, whole.missed) == (2.0, 50, 1.0)
     partly = compare(record("a", chosen=50, fused=80, groups=[[1, None], [2, [[1, 4]]]]))
@@ -189,10 +152,6 @@ def test_a_choice_apart_is_the_code_apart_and_a_choice_in_one_nest_is_fused_code
 @pytest.mark.parametrize("lacking", [{"failed": "too large"}, {"apart": None}, {"chose_to_fuse": True, "chosen": None}])
 def test_without_its_times_a_chain_is_not_judged(lacking):
     assert compare(record("a") | lacking) is None
-
-
-def test_a_part_that_could_not_be_timed_leaves_the_other_way():
-    assert compare(record("a", 100, (1, 1)) | {"parts": [times(1), None]}).apart == 100
 
 
 def test_a_row_counts_choices_and_losses():

@@ -97,11 +97,11 @@ def _groups(stages: list[Stage], machine: Machine) -> Iterator[tuple[int, float,
     """Groups that begin with the first stage: (stages, estimated time until their result is in memory, group)."""
     for length in range(1, len(stages) + 1):
         members = tuple(stages[:length])
-        if not all(_feeds(members[k], members[k + 1 :]) for k in range(length - 1)):
+        if not is_chain(members):
             continue
-        alone = [None] if length == 1 else []
-        tasks = alone + (_tasks(members, machine) if length > 1 or members[0].inner_bytes else [])
-        times = [(_time(members, task, machine), -k, task) for k, task in enumerate(tasks)]
+        boxes: list[Task | None] = [None] if length == 1 else []
+        boxes += tasks(members, machine) if length > 1 or members[0].inner_bytes else []
+        times = [(_time(members, task, machine), -k, task) for k, task in enumerate(boxes)]
         if times:  # of two estimates alike the larger task
             time, _, task = min(times)
             yield length, time + 2 * members[-1].bytes / BYTES_A_CYCLE / machine.cores, Group(members, task)
@@ -116,12 +116,10 @@ def groupings(stages: list[Stage], machine: Machine) -> list[list[Group]]:
 
 def _group_all(stages: list[Stage], machine: Machine) -> Group | None:
     """All stages in one nest with the task of the least estimate; None where one does not feed the next alone."""
-    if len(stages) < 2:
-        return None
-    if not all(_feeds(stages[k], tuple(stages[k + 1 :])) for k in range(len(stages) - 1)):
-        return None
     members = tuple(stages)
-    times = [(_time(members, task, machine), -k, task) for k, task in enumerate(_tasks(members, machine))]
+    if len(members) < 2 or not is_chain(members):
+        return None
+    times = [(_time(members, task, machine), -k, task) for k, task in enumerate(tasks(members, machine))]
     return Group(members, min(times)[2]) if times else None
 
 
@@ -192,6 +190,11 @@ def _stage(sch: Schedule, before: list[str], block, after: list, previous) -> St
     )
 
 
+def is_chain(stages: tuple[Stage, ...]) -> bool:
+    """Whether each stage is read by the following ones alone, in a known way: only then can they be in one nest."""
+    return all(_feeds(stages[k], stages[k + 1 :]) for k in range(len(stages) - 1))
+
+
 def _feeds(stage: Stage, group: tuple[Stage, ...]) -> bool:
     """Whether only the group reads the stage, and its first stage does so in a known way."""
     inside = {name for each in group for name in each.blocks}
@@ -200,8 +203,8 @@ def _feeds(stage: Stage, group: tuple[Stage, ...]) -> bool:
     return known and bool(stage.readers) and stage.readers <= inside
 
 
-def _tasks(stages: tuple[Stage, ...], machine: Machine) -> list[Task]:
-    """Boxes worth trying: rows of all channels, or for depthwise reading a few vectors of channels and rows.
+def tasks(stages: tuple[Stage, ...], machine: Machine) -> list[Task]:
+    """Boxes of a chain's result worth trying: rows of all channels; of a depthwise convolution also of few vectors.
 
     Steps of a batch have nothing in common; a task holds one.
     """
@@ -229,19 +232,19 @@ def _time(stages: tuple[Stage, ...], task: Task | None, machine: Machine) -> flo
         return sum(_cycles(stage.nest, machine) + _traffic(stage.inner_bytes) for stage in stages) / machine.cores
     last = stages[-1]
     boxes = dict(task.cuts)
-    tasks = math.prod(last.nest.axes[axis].extent // extent for axis, extent in task.cuts)
+    count = math.prod(last.nest.axes[axis].extent // extent for axis, extent in task.cuts)
     box = [boxes.get(axis, last.nest.axes[axis].extent) for axis in last.nest.spatial]
-    total = (START_CYCLES + _cycles(within(last.nest, box), machine)) * tasks
-    footprint = last.inner_bytes // tasks
+    total = (START_CYCLES + _cycles(within(last.nest, box), machine)) * count
+    footprint = last.inner_bytes // count
     for consumer, producer in zip(reversed(stages), reversed(stages[:-1])):
         need = [window.needed(extent) for window, extent in zip(consumer.windows, _outputs(consumer, box))]
         box = _loops(producer, need)
-        total += (START_CYCLES + _cycles(within(producer.nest, box), machine)) * tasks
+        total += (START_CYCLES + _cycles(within(producer.nest, box), machine)) * count
         total += 2 * producer.bytes / INSIDE_BYTES_A_CYCLE
         footprint += FLOAT_BYTES * math.prod(need) * (2 if producer.inner_bytes else 1)
         if footprint > machine.l2_bytes // 2:  # the rest is for weights
             total += _traffic(producer.bytes + producer.inner_bytes)
-    return total * (-(-tasks // machine.cores)) / tasks
+    return total * (-(-count // machine.cores)) / count
 
 
 def _traffic(size: int) -> float:
