@@ -215,6 +215,16 @@ def test_tiles_lie_on_the_stack():
     assert "load ptr, ptr @__TVMBackendAllocWorkspace" not in code
 
 
+def in_one_nest(function, machine):
+    """The function with all of its stages in one nest, compared with the unscheduled one."""
+    (whole,) = [each for each in variants(function, machine) if len(each.groups) == 1]
+    nest = schedule_groups(Schedule(whole.module), whole.groups, machine, Estimated()).mod["main"]
+    expected, found = outputs([function, nest])
+    assert relative_error(found, expected) <= 1e-5
+    assert nest.script().count("T.parallel(") == 1
+    return nest
+
+
 def attention(heads, rows, keys, width, mask):
     """softmax(q · kᵀ · s + mask) · v, the heads side by side in the result."""
 
@@ -236,18 +246,13 @@ def test_attention_is_one_nest_over_rows(sizes, machine):
     for mask in (False, True):
         function = attention(*sizes, mask)
         check(function, [machine])
-        (whole,) = [each for each in variants(function, machine) if len(each.groups) == 1]
-        nest = schedule_groups(Schedule(whole.module), whole.groups, machine, Estimated()).mod["main"]
-        expected, found = outputs([function, nest])
-        assert relative_error(found, expected) <= 1e-5
-        assert nest.script().count("T.parallel(") == 1
-        assert not scalar_reductions(nest)
+        assert not scalar_reductions(in_one_nest(function, machine))
 
 
 def test_layer_norm_goes_into_the_task_of_the_products_that_read_it():
     def build(_, x, scale, shift, v, w):
         return op.matmul(relu(op.matmul(op.nn.layer_norm(x, scale, shift, axes=[-1]), v)), w)
 
+    function = fused(build, (196, 96), (96,), (96,), (96, 192), (192, 96))
     for machine in (AVX512, replace(NEON, cores=1)):
-        (scheduled,) = check(fused(build, (196, 96), (96,), (96,), (96, 192), (192, 96)), [machine])
-        assert scheduled.script().count("T.parallel(") == 1
+        in_one_nest(function, machine)

@@ -1,10 +1,14 @@
 """Measuring on devices over RPC: real trackers and servers on this machine."""
 
+import json
 import math
+import zipfile
 
 import pytest
 from tvm import tirx
 
+from ago_core.artifacts.export import run_script
+from ago_core.cli import main
 from ago_core.devices.local_group import start_devices, stop_devices
 from ago_core.devices.presets import preset_named
 from ago_core.devices.tracker import list_devices
@@ -17,6 +21,7 @@ from ago_core.tuning.backend import make_backend
 from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost
 from ago_core.tuning.settings import RemoteDevice, TuningSettings
 from tests.devices import free_port
+from tests.networks import inverted_residual
 from tests.schedule_cases import KINDS
 
 FUNCTION = KINDS["pointwise"](8, 8, 16, 16)
@@ -101,6 +106,26 @@ def test_a_contest(measurer):
     right, crashing = (Contestant(FUNCTION, each.function) for each in (good(), calling("abort")))
     rows = list(measurer.in_turns([[right, right], [right, crashing], [right]]))
     assert [[each.latency is None for each in row] for row in rows] == [[False] * 2, [True] * 2, [False]]
+
+
+def test_an_export_for_a_device_is_checked_on_it(group, tmp_path, capsys):
+    network = inverted_residual(tmp_path)
+    place = ["--preset", "host", "--device", KEY, "--tracker", str(group.tracker), "--runs", "3"]
+    assert main(["export", str(network), *place, "--output", str(tmp_path / "out")]) == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["max_rel_error"] <= 1e-4 and len(manifest["latency_ms"]["runs"]) == 3
+    assert f"on the device at {manifest['machine']}" in capsys.readouterr().out
+    assert run_script(tmp_path / "out")["correct"], "its own run.py agrees"
+
+
+def test_an_export_without_a_device_says_that_nothing_was_measured(tmp_path, capsys):
+    network = inverted_residual(tmp_path)
+    assert main(["export", str(network), "--preset", "host", "--output", str(tmp_path / "out.zip")]) == 0
+    assert "not run: check it there with run.py" in capsys.readouterr().out
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert json.loads(archive.read("out/manifest.json"))["latency_ms"] is None
+    assert main(["export", str(network), "--device", "pi", "--output", str(tmp_path / "no")]) == 2
+    assert "--device needs --preset" in capsys.readouterr().err
 
 
 def test_with_no_device_left_the_session_is_told(group, monkeypatch):

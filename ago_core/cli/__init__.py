@@ -105,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     _takes_model(sub)
     _takes_runs(sub)
     sub.add_argument("--output", required=True, metavar="DIR", help="a new folder, or a file name ending in .zip")
+    sub.add_argument("--preset", metavar="NAME", help="for another device's target, such as raspberry-pi-4")
+    sub.add_argument("--device", metavar="KEY", help="with --preset: check and time it on a device with this key")
+    _takes_tracker(sub)
     _session_commands(commands)
     add_devices(commands, _command)
     _command(commands, "samples", samples_command, "List the sample models.")
@@ -141,13 +144,16 @@ def _takes_session(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--trials", type=_positive, required=True, metavar="N", help="candidates to measure")
     sub.add_argument("--session", required=True, metavar="DIR", help="a new folder")
     sub.add_argument("--device", default="local", metavar="KEY", help="local (default), or the key of remote devices")
-    tracker = "{}:{}".format(*DEFAULT_TRACKER)
-    text = f"of the devices with that key (default {tracker})"
-    sub.add_argument("--tracker", type=_address, default=DEFAULT_TRACKER, metavar="HOST:PORT", help=text)
+    _takes_tracker(sub)
     sub.add_argument("--preset", metavar="NAME", help="their target, such as raspberry-pi-4")
     sub.add_argument("--threads", type=_positive, help="of the local device (default: this machine's physical cores)")
     sub.add_argument("--batch", type=_positive, default=BATCH, help=f"candidates measured together (default {BATCH})")
     sub.add_argument("--seed", type=int, default=0, help="of the search")
+
+
+def _takes_tracker(sub: argparse.ArgumentParser) -> None:
+    text = "of the devices with that key (default {}:{})".format(*DEFAULT_TRACKER)
+    sub.add_argument("--tracker", type=_address, default=DEFAULT_TRACKER, metavar="HOST:PORT", help=text)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -36,18 +36,37 @@ def run_command(args: argparse.Namespace) -> int:
 
 
 def export_command(args: argparse.Namespace) -> int:
-    from ago_core.artifacts.export import export_artifact
-    from ago_core.artifacts.linker import require_linker
+    from ago_core.artifacts.export import export_artifact, export_for_device
+    from ago_core.artifacts.linker import linker_for, require_linker
 
-    require_linker()  # before minutes of work
-    compiled = _compile(args)
-    artifact = export_artifact(compiled, Path(args.output), _threads(args, compiled), args.runs, progress(args))
+    if args.device and not args.preset:
+        raise UserError("--device needs --preset, the device's target: `devices presets` lists them.")
+    if args.preset:
+        from ago_core.devices.presets import preset_named
+
+        linker_for(preset_named(args.preset).target)  # before minutes of work
+        artifact = export_for_device(_compile(args), Path(args.output), _device(args), args.runs, progress(args))
+    else:
+        require_linker()
+        compiled = _compile(args)
+        artifact = export_artifact(compiled, Path(args.output), _threads(args, compiled), args.runs, progress(args))
     path = artifact.path
     files = [path] if path.is_file() else sorted(path.iterdir())
     listing = [{"name": file.name, "bytes": file.stat().st_size} for file in files]
     data = {"path": str(path), "files": listing, "manifest": artifact.manifest, "reloaded": artifact.reloaded}
     show(args, data, _export_text)
     return 0
+
+
+def _device(args: argparse.Namespace):
+    """What opens a session on the device that was named; None where none was."""
+    from ago_core.devices.remote import open_session
+    from ago_core.devices.tracker import Address
+
+    if not args.device:
+        return None
+    host, port = args.tracker
+    return lambda: open_session(Address(host, port), args.device)
 
 
 def _compile(args: argparse.Namespace):
@@ -57,9 +76,17 @@ def _compile(args: argparse.Namespace):
     progress(args)("Partitioning")
     partition = chosen_partition(model, args)
     from ago_core.devices.local import host_target
+    from ago_core.devices.presets import preset_named
     from ago_core.lowering.executable import compile_model
 
-    return compile_model(model, partition, host_target(threads(args)), progress(args))
+    preset = _preset(args)
+    target = host_target(threads(args)) if preset is None else preset_named(preset).target
+    return compile_model(model, partition, target, progress(args))
+
+
+def _preset(args: argparse.Namespace) -> str | None:
+    """The target that `export` was asked for; `run` has no such choice."""
+    return getattr(args, "preset", None)
 
 
 def _compile_tuned(model, folder: Path, args: argparse.Namespace):
@@ -75,12 +102,13 @@ def _compile_tuned(model, folder: Path, args: argparse.Namespace):
     progress(args)("Reading what the session found")
     with read_journal(folder) as journal:
         settings = settings_from_json(journal.meta()["settings"])
-    if not isinstance(settings.device, LocalDevice) and settings.device.preset != "host":
-        raise UserError(f"The session in {folder} is for {settings.device.preset}, not for this machine.")
+    tuned_for = "host" if isinstance(settings.device, LocalDevice) else settings.device.preset
+    if tuned_for != (_preset(args) or "host"):
+        raise UserError(f"The session in {folder} is for {tuned_for}, not for {_preset(args) or 'this machine'}.")
     backend = make_backend(settings)
     best = read_best(folder, model, backend.rebuild)
     if best.target != backend.target:
-        raise UserError(f"The session in {folder} is for {best.target}, and this machine is {backend.target}.")
+        raise UserError(f"The session in {folder} is for {best.target}, and the target now is {backend.target}.")
     return compile_model(model, best.partition, tvm.target.Target(best.target), progress(args), best.functions)
 
 
@@ -105,6 +133,9 @@ def _run_text(data: dict) -> str:
 
 def _export_text(data: dict) -> str:
     files = "\n".join(f"  {file['bytes']:12,d}  {file['name']}" for file in data["files"])
-    reloaded = data["reloaded"]
-    check = f"error {reloaded['max_rel_error']:.1e}, median {reloaded['latency_ms']['median']:.2f} ms"
-    return f"{data['path']}\n{files}\n  loaded in a clean process: {check}"
+    manifest = data["reloaded"] or data["manifest"]
+    if manifest["latency_ms"] is None:
+        return f"{data['path']}\n{files}\n  for {data['manifest']['target']}; not run: check it there with run.py"
+    where = "loaded in a clean process" if data["reloaded"] else f"on the device at {manifest['machine']}"
+    check = f"error {manifest['max_rel_error']:.1e}, median {manifest['latency_ms']['median']:.2f} ms"
+    return f"{data['path']}\n{files}\n  {where}: {check}"

@@ -4,16 +4,11 @@ The blocks of a function fall into *stages*: a reduction, its epilogue, and what
 Of all ways to cut their sequence into nests the one with the least estimated time is taken:
 
     time(nest) = Σ over its stages of cycles(tile) · recompute, shared among the cores,
-               + bytes that pass between nests / BYTES_A_CYCLE
-               + bytes that pass inside a task / INSIDE_BYTES_A_CYCLE + START_CYCLES for each stage of each task
+               + bytes that pass between nests / Costs.between
+               + bytes that pass inside a task / Costs.inside + Costs.start for each stage of each task
 
 All bytes count twice: they are written and read. Joined, the intermediate passes inside, if what a task holds fits;
 a window cut by the task's rows makes the producer compute its halo again.
-
-The three constants are those with which, of 88 chains of five networks (one core, Zen 5), the choice took least time:
-1.016 times the best of up to 14 measured tasks and nests apart, and 1.3 % less than nests apart; nine choices took
-over 2 % more than nests apart, at most 7 %. Little is to be had there: the nests apart took 1.17 times (MobileNetV2)
-and 1.14 times (MNasNet) as long as their arithmetic alone, and the best tasks 1.03 times less.
 """
 
 from __future__ import annotations
@@ -35,12 +30,34 @@ from ago_core.schedules.overlap import overlapping_lanes
 from ago_core.schedules.row_chains import is_row_block, rows_at_a_time
 from ago_core.schedules.tile import batch_axes, choose_tile, cycles, divisors, vector_axis
 
-BYTES_A_CYCLE = 32
-"""What a core writes or reads of an intermediate between nests."""
-INSIDE_BYTES_A_CYCLE = 80
-"""The same inside a task."""
-START_CYCLES = 300
-"""Until a stage's nest runs at its pace: its first loads, and the first and last tiles."""
+
+@dataclass(frozen=True)
+class Costs:
+    """What a core pays.
+
+    Attributes:
+        between: bytes of an intermediate that it writes or reads in a cycle between nests.
+        inside: the same inside a task.
+        start: cycles until a stage's nest runs at its pace: its first loads, and the first and last tiles.
+        held: share of the second cache for what a task holds of intermediates; all else passes through it too.
+        margin: what a nest of several stages must promise to save.
+    """
+
+    between: float
+    inside: float
+    start: float
+    held: float
+    margin: float
+
+
+ONE_CORE = Costs(between=40, inside=120, start=100, held=0.2, margin=0.02)
+"""With these, of 187 chains of six networks (Zen 5), the choice took least time: 1.015 times the best of up to 14
+measured tasks and nests apart, and 1.3 % less than nests apart; five choices took over 2 % more than nests apart, at
+most 9 %. Little is to be had there: the nests apart took 1.17 times (MobileNetV2) and 1.14 times (MNasNet) as long as
+their arithmetic alone."""
+SEVERAL_CORES = Costs(between=16, inside=120, start=100, held=0.5, margin=0.0)
+"""What one core wrote another may read, through the cache that they share. Of seven sets the one with which whole
+networks took least time on two cores: MobileNetV2, MNasNet and MobileViT 2 to 5 % less than with `ONE_CORE`."""
 
 MAX_CHANNELS = 4
 """Vectors of channels in a task of a depthwise convolution."""
@@ -104,7 +121,7 @@ def _groups(stages: list[Stage], machine: Machine) -> Iterator[tuple[int, float,
         times = [(_time(members, task, machine), -k, task) for k, task in enumerate(boxes)]
         if times:  # of two estimates alike the larger task
             time, _, task = min(times)
-            yield length, time + 2 * members[-1].bytes / BYTES_A_CYCLE / machine.cores, Group(members, task)
+            yield length, time + _traffic(members[-1].bytes, costs_of(machine)) / machine.cores, Group(members, task)
 
 
 def groupings(stages: list[Stage], machine: Machine) -> list[list[Group]]:
@@ -206,7 +223,7 @@ def _feeds(stage: Stage, group: tuple[Stage, ...]) -> bool:
 def tasks(stages: tuple[Stage, ...], machine: Machine) -> list[Task]:
     """Boxes of a chain's result worth trying: rows of all channels; of a depthwise convolution also of few vectors.
 
-    Steps of a batch have nothing in common; a task holds one.
+    Steps of a batch have nothing in common; a task holds one. The whole result is no box: that is nests apart.
     """
     stage = stages[-1]
     nest = stage.nest
@@ -220,36 +237,50 @@ def tasks(stages: tuple[Stage, ...], machine: Machine) -> list[Task]:
     first = tuple((k, 1) for k in (*batch, *([rows[0]] if row != rows[0] else [])))
     together = math.lcm(*(each.rows for each in stages))
     heights = [rows for rows in divisors(nest.axes[row].extent, nest.axes[row].extent) if rows % together == 0]
+    found = [Task((*first, (row, height)), together) for height in heights]
     if stage.windows is not None and stage.windows[-1].outputs > 1:  # its channels are its input's: they can be cut
         widths = [w for w in divisors(nest.axes[vector].extent, MAX_CHANNELS * machine.lanes) if w % machine.lanes == 0]
-        return [Task((*first, (vector, width), (row, height)), together) for width in widths for height in heights]
-    return [Task((*first, (row, height)), together) for height in heights]
+        found = [Task((*first, (vector, width), (row, height)), together) for width in widths for height in heights]
+    return [task for task in found if count_of(task, nest) > 1]
+
+
+def count_of(task: Task, nest: Nest) -> int:
+    """How many tasks there are."""
+    return math.prod(nest.axes[axis].extent // extent for axis, extent in task.cuts)
 
 
 def _time(stages: tuple[Stage, ...], task: Task | None, machine: Machine) -> float:
     """Cycles from start to end."""
+    costs = costs_of(machine)
     if task is None:
-        return sum(_cycles(stage.nest, machine) + _traffic(stage.inner_bytes) for stage in stages) / machine.cores
+        return (
+            sum(_cycles(stage.nest, machine) + _traffic(stage.inner_bytes, costs) for stage in stages) / machine.cores
+        )
     last = stages[-1]
     boxes = dict(task.cuts)
-    count = math.prod(last.nest.axes[axis].extent // extent for axis, extent in task.cuts)
+    count = count_of(task, last.nest)
     box = [boxes.get(axis, last.nest.axes[axis].extent) for axis in last.nest.spatial]
-    total = (START_CYCLES + _cycles(within(last.nest, box), machine)) * count
+    total = (costs.start + _cycles(within(last.nest, box), machine)) * count
     footprint = last.inner_bytes // count
     for consumer, producer in zip(reversed(stages), reversed(stages[:-1])):
         need = [window.needed(extent) for window, extent in zip(consumer.windows, _outputs(consumer, box))]
         box = _loops(producer, need)
-        total += (START_CYCLES + _cycles(within(producer.nest, box), machine)) * count
-        total += 2 * producer.bytes / INSIDE_BYTES_A_CYCLE
+        total += (costs.start + _cycles(within(producer.nest, box), machine)) * count
+        total += 2 * producer.bytes / costs.inside
         footprint += FLOAT_BYTES * math.prod(need) * (2 if producer.inner_bytes else 1)
-        if footprint > machine.l2_bytes // 2:  # the rest is for weights
-            total += _traffic(producer.bytes + producer.inner_bytes)
-    return total * (-(-count // machine.cores)) / count
+        if footprint > costs.held * machine.l2_bytes:
+            total += _traffic(producer.bytes + producer.inner_bytes, costs)
+    return (1 + costs.margin) * total * (-(-count // machine.cores)) / count
 
 
-def _traffic(size: int) -> float:
-    """Cycles to write and read back so many bytes."""
-    return 2 * size / BYTES_A_CYCLE
+def costs_of(machine: Machine) -> Costs:
+    """Those for its number of cores."""
+    return ONE_CORE if machine.cores == 1 else SEVERAL_CORES
+
+
+def _traffic(size: int, costs: Costs) -> float:
+    """Cycles to write so many bytes and read them back between nests."""
+    return 2 * size / costs.between
 
 
 def _loops(stage: Stage, need: list[int]) -> list[int]:
