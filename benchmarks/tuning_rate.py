@@ -82,9 +82,10 @@ class Use:
     seconds: dict[psutil.Process, float] = field(default_factory=dict)
     memory: list[tuple[int, float]] = field(default_factory=list)
 
-    def look(self, process: psutil.Process, trials: int) -> None:
+    def look(self, trials: int) -> None:
+        """At all processes below this one: those of the session."""
         total = 0.0
-        for each in (process, *process.children(recursive=True)):
+        for each in psutil.Process().children(recursive=True):
             try:
                 self.seconds[each] = sum(each.cpu_times()[:2])
                 total += each.memory_info().rss / 1e6
@@ -102,8 +103,7 @@ def _session(folder: Path, settings: TuningSettings) -> dict:
     begun, use = time.time(), Use()
     control.start(folder)
     while not (status := control.status(folder)).state.ended:
-        for process in psutil.Process().children():  # the session alone, and at its end what is left of it
-            use.look(process, status.trials)
+        use.look(status.trials)
         time.sleep(POLL_SECONDS)
     if status.end_to_end is None:
         sys.exit(f"{status.ablation}: {status.state.value}. {status.reason}")

@@ -34,13 +34,13 @@ from ago_core.schedules.space import LimitUnrolling, design_space
 from ago_core.tuning.cost_model import CostModel
 from ago_core.tuning.interfaces import Measurement
 
-POPULATION = 32
+POPULATION = 16
 GENERATIONS = 1
 PARENTS = 0.25
 """Of the first generation from the best measured; the others are random."""
 RANDOM = 0.2
 """Of a batch, whatever the cost model says."""
-BATCH = 16
+BATCH = 8
 EMPTY = 3
 """Batches in a row without anything new: the space is exhausted."""
 MEMORY = 256
