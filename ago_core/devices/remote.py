@@ -31,8 +31,6 @@ from ago_core.lowering.latency import Latency
 CONNECT_SECONDS = 10.0
 CALL_SECONDS = 60.0
 SESSION_SECONDS = 600.0
-FLUSH_CACHE = "cache_flush_cpu_non_first_arg"
-"""TVM writes over all arguments but the first between repeats (src/runtime/rpc/rpc_module.cc)."""
 
 _numbers = itertools.count()
 
@@ -69,13 +67,13 @@ class Timing:
         number: calls that one figure is the mean of.
         repeat: figures.
         min_repeat_ms: `number` grows until a repeat takes so many milliseconds.
-        flush_cache: whether all arguments but the first leave the caches before each repeat.
+        flushed: bytes that are written before each repeat, so that caches of that size hold nothing of use.
     """
 
     number: int = 1
     repeat: int = 3
     min_repeat_ms: int = 0
-    flush_cache: bool = False
+    flushed: int = 0
 
 
 class Session:
@@ -141,7 +139,7 @@ class Session:
                 number=timing.number,
                 repeat=timing.repeat,
                 min_repeat_ms=timing.min_repeat_ms,
-                f_preproc=FLUSH_CACHE if timing.flush_cache else "",
+                cache_flush_bytes=timing.flushed,
             )
             return tuple(self._keep(evaluator)(*arguments).results)
 

@@ -29,17 +29,15 @@ from ago_core.devices.tracker import Address, TrackerLost
 from ago_core.graph.model import Model
 from ago_core.tuning.bench import (
     ENTRY,
-    HOPELESS,
     MODEL_RUNS,
     MODEL_TURNS,
     REFERENCE_LEVEL,
-    REPEAT_SECONDS,
-    REPEATS,
     Evaluate,
-    calls_in,
     difference,
+    flushed_bytes,
     in_turns,
     random_arguments,
+    time_function,
 )
 from ago_core.tuning.build_worker import RequestFailed, Worker, WorkerDied
 from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost, DeviceState, Measurement, Version
@@ -74,6 +72,7 @@ class RemoteMeasurer:
         linker_for(target)
         count = min(MAX_WORKERS, len(allowed_cores()))
         self._key = device.key
+        self._flushed = flushed_bytes(target)
         self._report = report
         self._pool = Pool(Address(device.host, device.port), device.key, self._device_changed)
         self._workers = [Worker(partial(Compiler, target)) for _ in range(count)]
@@ -154,7 +153,7 @@ class RemoteMeasurer:
             try:
                 with self._pool.session(WAIT_SECONDS) as session:
                     self._report(DeviceState(str(session.device), "busy"))
-                    _measure_on(session, batch)
+                    _measure_on(session, batch, self._flushed)
                     self._report(DeviceState(str(session.device), "free"))
                     return ""
             except DeviceLost:
@@ -189,7 +188,7 @@ class RemoteMeasurer:
             paths = list(self._builders.map(write, range(len(contestants))))
             with self._one_device() as session:
                 device = str(session.device)
-                rows = in_turns(_sides(session, contestants, paths))
+                rows = in_turns(_sides(session, contestants, paths, self._flushed))
         except (WorkerDied, RequestFailed, DeviceLost, CodeFault) as failure:
             return [failed(str(failure), self._key)] * len(contestants)
         return [Measurement(seconds, None, None, device) for seconds in rows]
@@ -228,7 +227,7 @@ class RemoteMeasurer:
             self._free.put(worker)
 
 
-def _sides(session: Session, contestants: Sequence[Contestant], paths: list[Path]) -> list[Evaluate]:
+def _sides(session: Session, contestants: Sequence[Contestant], paths: list[Path], flushed: int) -> list[Evaluate]:
     """The contestants on a device, with arguments for each different reference."""
     tensors: dict[str, list] = {}
     sides: list[Evaluate] = []
@@ -236,12 +235,12 @@ def _sides(session: Session, contestants: Sequence[Contestant], paths: list[Path
         key = str(tvm_ffi.structural_hash(each.reference))
         if key not in tensors:
             tensors[key] = session.copy_in(random_arguments(each.reference))
-        sides.append(partial(_evaluate, session, session.load(path), tensors[key]))
+        sides.append(partial(_evaluate, session, session.load(path), tensors[key], flushed))
     return sides
 
 
-def _evaluate(session: Session, library, tensors: list, number: int, repeat: int) -> tuple[float, ...]:
-    return session.time(library, ENTRY, tensors, Timing(number=number, repeat=repeat), UNKNOWN_SECONDS)
+def _evaluate(session: Session, library, tensors: list, flushed: int, calls: int) -> tuple[float, ...]:
+    return session.time(library, ENTRY, tensors, Timing(repeat=calls, flushed=flushed), UNKNOWN_SECONDS)
 
 
 def _runs_in_turns(models: Sequence[RemoteModel]) -> list[tuple[float, ...]]:
@@ -251,9 +250,9 @@ def _runs_in_turns(models: Sequence[RemoteModel]) -> list[tuple[float, ...]]:
     return [tuple(ms / 1e3 for runs in column for ms in runs) for column in zip(*rows)]
 
 
-def _measure_on(session: Session, batch: Batch) -> None:
+def _measure_on(session: Session, batch: Batch, flushed: int) -> None:
     """Takes candidates until none is left."""
-    task = RemoteTask(session, batch)
+    task = RemoteTask(session, batch, flushed)
     while (taken := batch.take()) is not None:
         index, path = taken
         try:
@@ -268,8 +267,9 @@ def _measure_on(session: Session, batch: Batch) -> None:
 class RemoteTask:
     """The arguments of a batch on a device."""
 
-    def __init__(self, session: Session, batch: Batch):
+    def __init__(self, session: Session, batch: Batch, flushed: int):
         self._session = session
+        self._flushed = flushed
         self._batch = batch
         self._tensors: list | None = None
         self._expected: list[np.ndarray] | None = None
@@ -280,7 +280,7 @@ class RemoteTask:
         if self._tensors is None:
             self._tensors = self._session.copy_in(self._batch.arrays)
         library = self._session.load(path)
-        seconds = self._time(library, below)
+        seconds = time_function(partial(_evaluate, self._session, library, self._tensors, self._flushed), below)
         if statistics.median(seconds) >= below:
             return Measurement(seconds, None, None, device)
         if self._expected is None:
@@ -290,14 +290,6 @@ class RemoteTask:
             self._expected = self._after(self._session.load(reference), REFERENCE_SECONDS)
         error = max(map(difference, self._after(library, UNKNOWN_SECONDS), self._expected))
         return judged(seconds, error, device, COMPLAINT)
-
-    def _time(self, library, below: float) -> tuple[float, ...]:
-        """As `bench.time_function` does."""
-        evaluate = partial(_evaluate, self._session, library, self._tensors)
-        first = evaluate(1, 2)
-        if min(first) > HOPELESS * below:
-            return first
-        return evaluate(calls_in(REPEAT_SECONDS, min(first)), REPEATS)
 
     def _after(self, library, seconds: float) -> list[np.ndarray]:
         """All arrays after a run on the task's arguments."""
