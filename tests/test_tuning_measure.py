@@ -68,7 +68,7 @@ def test_a_wrong_result_is_never_a_latency(measurer):
 
 
 @pytest.mark.parametrize(
-    "call, said", [(("abort",), "crashed"), (("exit", 3), "exit code 3"), (("sleep", 60), "ended")]
+    "call, said", [(("abort",), "crashed"), (("_exit", 3), "exit code 3"), (("sleep", 60), "ended")]
 )
 def test_what_ends_its_process_costs_no_other_candidate(measurer, monkeypatch, call, said):
     monkeypatch.setattr(measure, "UNKNOWN_SECONDS", 1.0)

@@ -1,8 +1,8 @@
 """A design space with MetaSchedule's evolutionary search on it, without its task scheduler.
 
 These spaces have two to ten knobs. Replaying a trace takes 2 to 6 ms and its features 2 to 13 ms, so MetaSchedule's
-population of 512 over 4 generations would cost 10 to 50 s for each batch. POPULATION over GENERATIONS costs 15 to 60 ms
-for each candidate of a batch, less than it takes to build it.
+population of 512 over 4 generations would cost 10 to 50 s for each batch. An `Effort` over GENERATIONS costs 15 to 60
+ms for each candidate of a batch, less than it takes to build it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import types
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import cached_property
 
 import tvm
@@ -34,13 +35,29 @@ from ago_core.schedules.space import LimitUnrolling, design_space
 from ago_core.tuning.cost_model import CostModel
 from ago_core.tuning.interfaces import Measurement
 
-POPULATION = 16
+
+@dataclass(frozen=True)
+class Effort:
+    """Of the search in a space.
+
+    Attributes:
+        population: of a generation.
+        batch: what it gives at a time.
+    """
+
+    population: int
+    batch: int
+
+
+OURS = Effort(24, 8)
+"""A task's trials are shared by several of this project's spaces, so of larger batches much would never be tried."""
+STOCKS = Effort(32, 16)
+"""In MetaSchedule's spaces, which are larger."""
 GENERATIONS = 1
 PARENTS = 0.25
 """Of the first generation from the best measured; the others are random."""
 RANDOM = 0.2
 """Of a batch, whatever the cost model says."""
-BATCH = 8
 EMPTY = 3
 """Batches in a row without anything new: the space is exhausted."""
 MEMORY = 256
@@ -123,11 +140,12 @@ class Space:
         exhausted: whether nothing new is left.
     """
 
-    KEPT = int(PARENTS * POPULATION)
+    KEPT = int(PARENTS * STOCKS.population)
     """Best schedules that are kept: parents of every generation."""
 
-    def __init__(self, label: str, context: ms.TuneContext, cost_model: CostModel, parents: set[str]):
+    def __init__(self, label: str, context: ms.TuneContext, cost_model: CostModel, parents: set[str], batch: int):
         self.label = label
+        self._batch = batch
         self._context = context
         self._model = cost_model
         self._parents = parents
@@ -185,7 +203,7 @@ class Space:
         self._workload = self._database.commit_workload(self._context.mod)
         for seconds, trace, _ in self._best:
             self._commit(seconds, trace)
-        self._context.pre_tuning(1 << 30, BATCH, self._spaces, self._database, self._model)
+        self._context.pre_tuning(1 << 30, self._batch, self._spaces, self._database, self._model)
         self._generated = 0
 
     def _generate(self) -> list[Proposal]:
@@ -226,7 +244,7 @@ def our_space(
         postprocs=[LimitUnrolling(), Unseen(seen, parents)],
         mutator_probs={MutateTileSize(): 1.0},
     )
-    return Space(label, _context(variant.module, target, generator, task, seed), model, parents)
+    return Space(label, _context(variant.module, target, generator, task, seed, OURS), model, parents, OURS.batch)
 
 
 def _without_intrinsics() -> None:
@@ -247,12 +265,15 @@ def stock_space(function: tirx.PrimFunc, target: tvm.target.Target, name: str, s
     """The rules that MetaSchedule ships for a CPU."""
     _with_intrinsics_of_processors()
     module = tvm.IRModule({"main": function})
-    return Space(STOCK, _context(module, target, "post-order-apply", name, seed), model, set())
+    context = _context(module, target, "post-order-apply", name, seed, STOCKS)
+    return Space(STOCK, context, model, set(), STOCKS.batch)
 
 
-def _context(module: tvm.IRModule, target: tvm.target.Target, generator, name: str, seed: int) -> ms.TuneContext:
+def _context(
+    module: tvm.IRModule, target: tvm.target.Target, generator, name: str, seed: int, effort: Effort
+) -> ms.TuneContext:
     search = EvolutionarySearch(
-        population_size=POPULATION,
+        population_size=effort.population,
         init_measured_ratio=PARENTS,
         init_min_unmeasured=1,
         genetic_num_iters=GENERATIONS,
