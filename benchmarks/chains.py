@@ -35,7 +35,6 @@ class Chain:
         kind: what they are, such as "pointwise → depthwise".
         shape: of the first input and of what each part gives.
         operators: ids, ascending.
-        parts: the same, cut before every operator that sums: code apart has a function for each.
         verdicts: for each intermediate whether fusing pays by the reuse analysis, and its reason.
         calls: how often each network has the chain.
     """
@@ -45,7 +44,6 @@ class Chain:
     kind: str
     shape: str
     operators: tuple[int, ...]
-    parts: tuple[tuple[int, ...], ...]
     verdicts: tuple[tuple[bool, str], ...]
     calls: Counter[str] = field(default_factory=Counter)
 
@@ -158,7 +156,6 @@ def _describe(spec: str, graph: OpGraph, operators: tuple[int, ...]) -> Chain:
         kind=" → ".join(map(kind_of, heads)),
         shape=" → ".join("×".join(map(str, tensor.shape)) for tensor in shapes),
         operators=operators,
-        parts=parts,
         verdicts=tuple((reuse.pays, reuse.reason) for reuse in found),
     )
 

@@ -28,6 +28,7 @@ from ago_core.tuning.interfaces import Candidate, Contestant, Measurer, SearchTa
 from ago_core.tuning.settings import BATCH, Ablation, LocalDevice, Spaces, TuningSettings
 from benchmarks.chains import Chain, distinct_chains, function_of, model_of
 from benchmarks.resumable import command, kept, one_of_each_kind, save, started
+from benchmarks.timing import quartiles
 
 RESULTS = Path(__file__).parent / "results" / "fusion_tuned.json"
 NETWORKS = ("mobilenet_v2@224", "mnasnet@224")
@@ -67,7 +68,7 @@ def _tuned(chain: Chain, measurer: Measurer, threads: int) -> dict:
         found[name], counts[name] = _search(backend.search(SearchTask(function, (), SEED)), function, measurer)
     bests = {name: best for name, best in found.items() if best is not None}
     (row,) = measurer.in_turns([[Contestant(function, best.function) for best in bests.values()]])
-    times = {name: _quartiles(measurement.seconds) for name, measurement in zip(bests, row) if measurement.seconds}
+    times = {name: quartiles(list(measurement.seconds)) for name, measurement in zip(bests, row) if measurement.seconds}
     described = {"name": chain.name, "kind": chain.kind, "length": chain.length, "shape": chain.shape}
     return described | {"calls": dict(chain.calls), "trials": counts, **{name: times.get(name) for name in SIDES}}
 
@@ -83,11 +84,6 @@ def _search(search, function, measurer: Measurer) -> tuple[Candidate | None, int
             if measurement.correct and measurement.latency < below:
                 best, below = candidates[index], measurement.latency
     return best, trials
-
-
-def _quartiles(seconds: tuple[float, ...]) -> list[float]:
-    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
-    return [round(value * 1e6, 2) for value in (middle, low, high)]
 
 
 def table(run: dict) -> str:

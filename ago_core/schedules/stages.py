@@ -57,7 +57,7 @@ most 9 %. Little is to be had there: the nests apart took 1.17 times (MobileNetV
 their arithmetic alone."""
 SEVERAL_CORES = Costs(between=16, inside=120, start=100, held=0.5, margin=0.0)
 """What one core wrote another may read, through the cache that they share. Of seven sets the one with which whole
-networks took least time on two cores: MobileNetV2, MNasNet and MobileViT 2 to 5 % less than with `ONE_CORE`."""
+networks took least time on two cores: MobileNetV2, MNasNet and MobileViT 2 to 6 % less than with `ONE_CORE`."""
 
 MAX_CHANNELS = 4
 """Vectors of channels in a task of a depthwise convolution."""
