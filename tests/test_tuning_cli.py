@@ -81,16 +81,21 @@ def test_compare_runs_every_ablation_and_does_not_repeat_what_is_done(tmp_path, 
     assert code == 2 and "60 trials" in err
 
 
-def test_detached_stop_pause_resume(tmp_path, network, monkeypatch, capsys):
-    monkeypatch.setattr(control, "PROGRAM", PROGRAM)
-    folder = tmp_path / "s"
+@pytest.fixture
+def slow(monkeypatch):
+    """Sessions have a process of their own, in which a trial takes 20 ms."""
     create = control.create
 
-    def slow(folder, request):
+    def create_slow(folder, request):
         create(folder, request)
         Fake(delay=0.02).write(folder)
 
-    monkeypatch.setattr(control, "create", slow)
+    monkeypatch.setattr(control, "PROGRAM", PROGRAM)
+    monkeypatch.setattr(control, "create", create_slow)
+
+
+def test_detached_stop_pause_resume(tmp_path, network, slow, capsys):
+    folder = tmp_path / "s"
     code, out, _ = call(capsys, "tune", network, "--trials", 5000, "--session", folder, "--detach", "--json")
     assert code == 0 and json.loads(out)["state"] in ("queued", "running")
     assert control.wait(folder, (State.RUNNING,), WAIT) is State.RUNNING
@@ -105,12 +110,18 @@ def test_detached_stop_pause_resume(tmp_path, network, monkeypatch, capsys):
     assert code == 2 and "does not run" in err
 
 
-def test_an_interrupt_stops_the_session(tmp_path, network, monkeypatch, capsys):
-    monkeypatch.setattr(control, "PROGRAM", PROGRAM)
-    folder = tmp_path / "s"
+def test_an_interrupt_stops_the_session(tmp_path, network, slow, monkeypatch, capsys):
     monkeypatch.setattr("ago_core.cli.tune._ProgressLine.show", interrupting(after_trials=5))
-    code, out, _ = call(capsys, "tune", network, "--trials", 100_000, "--session", folder, "--json")
-    assert code == 0 and json.loads(out)["state"] == "stopped" and json.loads(out)["trials"] < 100_000
+    code, out, err = call(capsys, "tune", network, "--trials", 5000, "--session", tmp_path / "s", "--json")
+    assert code == 0, err
+    assert json.loads(out)["state"] == "stopped" and json.loads(out)["trials"] < 5000
+
+
+def test_an_interrupt_of_a_session_that_has_ended_changes_nothing(tmp_path, network, here, monkeypatch, capsys):
+    monkeypatch.setattr("ago_core.cli.tune._ProgressLine.show", interrupting(after_trials=5))
+    code, out, err = call(capsys, "tune", network, "--trials", 50, "--session", tmp_path / "s", "--json")
+    assert code == 0, err
+    assert json.loads(out)["state"] == "finished"
 
 
 def interrupting(after_trials: int):

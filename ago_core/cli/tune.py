@@ -145,13 +145,22 @@ def _follow(args: argparse.Namespace, folder: Path, start: bool = False) -> Stat
         status = _until_ended(folder, line)
     except KeyboardInterrupt:
         line.note("Stopping after this batch; press again to leave it running")
-        control.stop(folder)
+        _stop(folder)
         status = _until_ended(folder, line)
     finally:
         line.close()
     if status.state in (State.FAILED, State.INTERRUPTED):
         raise UserError(status.reason)
     return status
+
+
+def _stop(folder: Path) -> None:
+    """Tells it to stop, unless it has ended by itself meanwhile."""
+    try:
+        control.stop(folder)
+    except UserError:
+        if not control.status(folder).state.ended:
+            raise
 
 
 def _until_ended(folder: Path, line: _ProgressLine) -> Status:
