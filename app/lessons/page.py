@@ -1,0 +1,244 @@
+"""The list of lessons, and one lesson at a time."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import state
+from app.components.guard import guarded
+from app.components.text import plain
+from app.lessons import LESSONS
+from app.lessons.lesson import Lesson, Outcome, Progress, Scene, told
+from app.services.loaded import Loaded
+from app.services.models import Choice, model_store
+from app.services.worker import Task
+
+KEY, TASK_KEY = "lessons", "lesson-model"
+PARAMETER = "lesson"
+EXPLORER = "screens/explore.py"
+POLL_SECONDS = 0.4
+COLUMNS = 2
+
+
+def progress() -> Progress:
+    """This session's; at first the lesson that the address names is open."""
+    if KEY not in st.session_state:
+        st.session_state[KEY] = Progress()
+        wanted = st.query_params.get(PARAMETER)
+        if lesson := next((one for one in LESSONS if one.key == wanted), None):
+            st.session_state[KEY].go(lesson, 0)
+    return st.session_state[KEY]
+
+
+def lessons() -> None:
+    """The page: the list, or the lesson that is open."""
+    own = progress()
+    lesson = next((one for one in LESSONS if one.key == own.lesson), None)
+    _write_address(own)
+    if lesson is None:
+        _overview(own)
+    else:
+        _lesson(own, lesson)
+
+
+def _write_address(own: Progress) -> None:
+    """So that a link opens the same lesson."""
+    if own.lesson:
+        st.query_params[PARAMETER] = own.lesson
+    elif PARAMETER in st.query_params:
+        del st.query_params[PARAMETER]
+
+
+# The list
+
+
+def _overview(own: Progress) -> None:
+    finished = sum(own.finished(lesson) for lesson in LESSONS)
+    st.markdown("#### Lessons")
+    st.caption(
+        f"{finished} of {len(LESSONS)} finished. Each takes five to ten minutes, on real models; nothing needs tuning. "
+        "What you have solved is kept until you close the tab."
+    )
+    for start in range(0, len(LESSONS), COLUMNS):
+        for offset, column in enumerate(st.columns(COLUMNS)):
+            if start + offset < len(LESSONS):
+                with column:
+                    _card(own, start + offset)
+
+
+def _card(own: Progress, index: int) -> None:
+    lesson = LESSONS[index]
+    total, solved = len(lesson.steps), own.count(lesson)
+    with st.container(border=True, gap="xsmall", key=f"card-{lesson.key}"):
+        with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+            with st.container(width="stretch", gap=None):
+                st.markdown(f"**{index + 1}. {lesson.title}**")
+            finished = own.finished(lesson)
+            st.button(
+                "Look again" if finished else "Go on" if own.begun(lesson) else "Begin",
+                key=f"open-{lesson.key}",
+                type="secondary" if finished else "primary",
+                help=f"Lesson {index + 1}: {lesson.title}",
+                on_click=own.go,
+                args=(lesson, 0 if finished else own.step(lesson)),
+            )
+        st.caption(lesson.about)
+        mark = ":material/check_circle: " if own.finished(lesson) else ""
+        st.progress(solved / total, text=f":small[{mark}{solved} of {total} exercises solved]")
+
+
+# One lesson
+
+
+def _lesson(own: Progress, lesson: Lesson) -> None:
+    _head(own, lesson)
+    loaded = None
+    if lesson.loads:
+        loaded = _loaded(lesson)
+        if loaded is None:
+            return
+    _step(own, lesson, loaded)
+
+
+def _head(own: Progress, lesson: Lesson) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "All lessons",
+            key="all-lessons",
+            icon=":material/apps:",
+            type="tertiary",
+            on_click=lambda: setattr(own, "lesson", ""),
+        )
+        with st.container(width="stretch"):
+            st.markdown(f"##### {LESSONS.index(lesson) + 1}. {lesson.title}")
+        if st.button(
+            "See it in the explorer",
+            key="to-explorer",
+            icon=":material/account_tree:",
+            type="tertiary",
+            help=f"Opens {plain(lesson.model)}, the model of this lesson.",
+        ):
+            state.request_sample(lesson.model)
+            st.switch_page(EXPLORER)
+
+
+def _loaded(lesson: Lesson) -> Loaded | None:
+    """The lesson's model; until it is there, how far it is, or why it will not come."""
+    task = _task(lesson)
+    if not task.done:
+        _wait(task, lesson.model)
+        return None
+    if task.error:
+        st.error(plain(task.error), icon=":material/error:")
+        st.button("Try again", key="load-again", on_click=lambda: st.session_state.pop(TASK_KEY))
+        return None
+    return task.result
+
+
+def _task(lesson: Lesson) -> Task:
+    """Kept by the session, so that other models do not push it out."""
+    kept = st.session_state.get(TASK_KEY)
+    if kept is None or kept[0] != lesson.model:
+        kept = (lesson.model, model_store().request(Choice.sample(lesson.model)))
+        st.session_state[TASK_KEY] = kept
+    return kept[1]
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _wait(task: Task, model: str) -> None:
+    if task.done:
+        st.rerun()
+    progress = task.progress
+    st.info(
+        f"Loading **{plain(model)}**  \n{plain(progress.current)} … {progress.seconds:.0f} s",
+        icon=":material/hourglass_top:",
+    )
+
+
+@st.fragment
+def _step(own: Progress, lesson: Lesson, loaded: Loaded | None) -> None:
+    """A fragment: what is done in a step draws only the step again."""
+    guarded(_step_content, own, lesson, loaded)
+
+
+def _step_content(own: Progress, lesson: Lesson, loaded: Loaded | None) -> None:
+    index = own.step(lesson)
+    step, place = lesson.steps[index], (lesson.key, index)
+    scene = Scene(loaded, f"{lesson.key}-{index}", own.answers.get(place), own.outcomes.get(place))
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        st.caption(f"Step {index + 1} of {len(lesson.steps)} {_dots(own, lesson)}")
+        st.markdown(f"**{step.title}**")
+        st.markdown(told(step.text, loaded))
+        with st.container(border=True, gap="small", key="exercise"):
+            st.markdown(f":material/edit_note: {told(step.exercise.question, loaded)}")
+            _exercise(own, lesson, loaded, scene)
+        _foot(own, lesson, index)
+    with right:
+        step.show(scene)
+
+
+def _dots(own: Progress, lesson: Lesson) -> str:
+    solved = [(lesson.key, index) in own.solved for index in range(len(lesson.steps))]
+    return "".join(":material/check_circle:" if one else ":material/radio_button_unchecked:" for one in solved)
+
+
+def _exercise(own: Progress, lesson: Lesson, loaded: Loaded | None, scene: Scene) -> None:
+    answer = lesson.steps[own.step(lesson)].exercise.ask(scene)
+    checked = st.button(
+        "Check",
+        key=f"{scene.key}-check",
+        type="primary",
+        disabled=answer is None,
+        help="Choose an answer first." if answer is None else None,
+        shortcut="Ctrl+Enter",
+        on_click=own.check,
+        args=(lesson, loaded, answer),
+    )
+    outcome = scene.outcome
+    if outcome is not None and (checked or answer == scene.before):
+        _said(outcome)
+
+
+def _said(outcome: Outcome) -> None:
+    if outcome.right:
+        st.success(f"**Right.** {outcome.why}", icon=":material/check_circle:")
+    else:
+        st.warning(f"**Not yet.** {outcome.why}", icon=":material/lightbulb:")
+
+
+def _foot(own: Progress, lesson: Lesson, index: int) -> None:
+    last = index == len(lesson.steps) - 1
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            "Back",
+            key="step-back",
+            icon=":material/arrow_back:",
+            shortcut="B",
+            disabled=index == 0,
+            on_click=own.go,
+            args=(lesson, index - 1),
+        )
+        if not last:
+            st.button(
+                "Next",
+                key="step-next",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                shortcut="N",
+                type="primary" if (lesson.key, index) in own.solved else "secondary",
+                on_click=own.go,
+                args=(lesson, index + 1),
+            )
+    if last and own.finished(lesson):
+        _finished(own, lesson)
+
+
+def _finished(own: Progress, lesson: Lesson) -> None:
+    following = next((one for one in LESSONS if not own.finished(one)), None)
+    st.success("Lesson finished.", icon=":material/school:")
+    if following is not None and st.button(
+        f"Next lesson: {following.title}", key="next-lesson", icon=":material/arrow_forward:", type="primary"
+    ):
+        own.go(following, own.step(following))
+        st.rerun()
