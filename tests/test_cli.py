@@ -72,7 +72,8 @@ def test_exported_zip_runs_by_itself(tmp_path):
     zipfile.ZipFile(archive).extractall(tmp_path)
     folder = tmp_path / "block"
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["inputs"] == [{"name": "x", "shape": [1, 8, 9, 9], "dtype": "float32"}]
+    spec = {"name": "x", "shape": [1, 8, 9, 9], "dtype": "float32", "file": "check/input-0.npy"}
+    assert manifest["inputs"] == [spec]
     assert manifest["latency_ms"]["median"] > 0 and manifest["versions"]["apache-tvm"]
     done = subprocess.run([sys.executable, "run.py"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "matches" in done.stdout, done.stderr

@@ -1,41 +1,63 @@
-"""Exports a compiled model as a folder or a zip file that runs without this project.
+"""Exports a compiled model as a folder or a zip file that runs without this project. `layout.py` lists what it holds.
 
-model.so         the library: code, constants and TVM's bytecode
-partition.json   the partition it was compiled under
-manifest.json    what it is: model hash, target, shapes, versions, measured latency, null where it was not measured
-check.npz        one random input and what ONNX Runtime made of it
-run.py           loads, checks, times; needs TVM's runtime and numpy
+Before it is put in its place it is loaded in a clean process, without the compiler, run on a recorded random input,
+compared with what ONNX Runtime made of that, and timed; or all that on the device that it is for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
+from ago_core.artifacts import layout
+from ago_core.artifacts.example import write_example
 from ago_core.artifacts.linker import linker_for, require_linker
 from ago_core.artifacts.native_log import without_native_warning
+from ago_core.artifacts.records import tuned_files
 from ago_core.artifacts.reference import Arrays, Reference, random_inputs, relative_error
 from ago_core.artifacts.verify import TOLERANCE, verify, versions
 from ago_core.devices.remote import CodeFault, DeviceLost, Session
 from ago_core.errors import UserError
 from ago_core.graph.model import Progress
+from ago_core.graph.model_weights import all_tensors
+from ago_core.graph.source import Source
 from ago_core.lowering.executable import Compiled
+from sample_models import is_sample
 
-SCHEMA = 1
-NOT_MEASURED = {"max_rel_error": None, "latency_ms": None, "machine": None}
-LIBRARY = "model.so"
-RUN_SCRIPT = Path(__file__).with_name("run.py")
+HOST = "host"
+NOT_MEASURED = {"max_rel_error": None, "latency_ms": None, "reference_ms": None, "reloaded": None, "machine": None}
+RUN_SCRIPT = Path(__file__).with_name(layout.RUN_SCRIPT)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What goes into an artifact beside the compiled model.
+
+    Attributes:
+        preset: name of the target; it is written into the manifest.
+        tuned: folder of the session whose schedules were compiled, and its record (`records.session_record`).
+        model: whether the ONNX model goes with it, which may be large.
+    """
+
+    preset: str = HOST
+    tuned: tuple[Path, Mapping[str, Any]] | None = None
+    model: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,12 +67,15 @@ class Artifact:
     Attributes:
         path: a folder or a zip file.
         manifest: as it is in the artifact.
-        reloaded: what its own run.py said in a clean process; None of one for another device.
     """
 
     path: Path
     manifest: dict
-    reloaded: dict | None
+
+    @property
+    def reloaded(self) -> dict | None:
+        """What its own run.py said in a clean process; None of one for another device."""
+        return self.manifest["reloaded"]
 
 
 Device = Callable[[], AbstractContextManager[Session]]
@@ -60,7 +85,12 @@ DEVICE_SECONDS = 600.0
 
 
 def export_artifact(
-    compiled: Compiled, output: Path, threads: int, runs: int, progress: Progress = lambda _: None
+    compiled: Compiled,
+    output: Path,
+    threads: int,
+    runs: int,
+    progress: Progress = lambda _: None,
+    extras: Extras = Extras(),
 ) -> Artifact:
     """Writes the artifact, then loads it in a clean process and checks it. Nothing is left behind on failure.
 
@@ -77,21 +107,26 @@ def export_artifact(
     measured = {
         "max_rel_error": report.max_rel_error,
         "latency_ms": report.latency.to_json(),
+        "reference_ms": report.reference_latency.to_json(),
         "threads": report.threads,
         "machine": report.machine,
     }
-    manifest = _manifest(compiled) | measured
     with _scratch(output) as folder:
         _link(compiled, folder, link, progress)
-        _write(folder, compiled, manifest, inputs, expected)
+        manifest = _write(folder, compiled, measured, inputs, expected, extras)
         progress("Loading the artifact in a clean process")
-        reloaded = run_script(folder)
-        _publish(folder, output)
-    return Artifact(output, manifest, reloaded)
+        manifest["reloaded"] = run_script(folder)
+        _finish(folder, manifest, output)
+    return Artifact(output, manifest)
 
 
 def export_for_device(
-    compiled: Compiled, output: Path, device: Device | None, runs: int, progress: Progress = lambda _: None
+    compiled: Compiled,
+    output: Path,
+    device: Device | None,
+    runs: int,
+    progress: Progress = lambda _: None,
+    extras: Extras = Extras(),
 ) -> Artifact:
     """Writes an artifact for another device, and checks and times it there. Nothing is left behind on failure.
 
@@ -107,17 +142,17 @@ def export_for_device(
     _refuse_existing(output)
     inputs = random_inputs(compiled.model.onnx)
     progress("Running ONNX Runtime for comparison")
-    expected = Reference(compiled.model.onnx, 1).outputs(inputs)
-    manifest = _manifest(compiled) | NOT_MEASURED | {"threads": int(compiled.target.attrs["num-cores"])}
+    names = [value.name for value in compiled.model.onnx.graph.output]
+    expected = dict(zip(names, Reference(compiled.model.onnx, 1).outputs(inputs), strict=True))
+    measured = NOT_MEASURED | {"threads": int(compiled.target.attrs["num-cores"])}
     with _scratch(output) as folder:
         _link(compiled, folder, link, progress)
         if device is not None:
             progress("Running on the device")
-            manifest |= _examined(device, folder / LIBRARY, compiled, inputs, expected, runs)
-        names = [value.name for value in compiled.model.source.model.graph.output]
-        _write(folder, compiled, manifest, inputs, dict(zip(names, expected, strict=True)))
-        _publish(folder, output)
-    return Artifact(output, manifest, None)
+            measured |= _examined(device, folder / layout.LIBRARY, compiled, inputs, list(expected.values()), runs)
+        manifest = _write(folder, compiled, measured, inputs, expected, extras)
+        _finish(folder, manifest, output)
+    return Artifact(output, manifest)
 
 
 def _examined(device: Device, library: Path, compiled: Compiled, inputs: Arrays, expected: list, runs: int) -> dict:
@@ -154,14 +189,19 @@ def _link(compiled: Compiled, folder: Path, link: Callable, progress: Progress) 
     progress("Linking the library")
     with without_native_warning("Scope Saving"):  # one line for each constant; it says nothing
         compiled.executable.export_library(
-            os.fspath(folder / LIBRARY), fcompile=link, workspace_dir=os.fspath(folder.parent)
+            os.fspath(folder / layout.LIBRARY), fcompile=link, workspace_dir=os.fspath(folder.parent)
         )
 
 
 def run_script(folder: Path) -> dict:
-    """What the artifact's own run.py reports. Raises UserError where it fails or its outputs are wrong."""
-    command = [sys.executable, os.fspath(folder / "run.py"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    """What the artifact's own run.py reports, which is loaded with TVM's runtime alone, without its compiler.
+
+    Raises:
+        UserError: it fails, or its outputs are wrong.
+    """
+    command = [sys.executable, os.fspath(folder / layout.RUN_SCRIPT), "--json"]
+    environment = os.environ | {"TVM_USE_RUNTIME_LIB": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
         raise UserError(f"The exported artifact does not run: {reason}")
@@ -176,38 +216,81 @@ def _refuse_existing(output: Path) -> None:
         raise UserError(f"{output} exists already and is not empty; choose another folder or remove it.")
 
 
-def _manifest(compiled: Compiled) -> dict:
+def _write(
+    folder: Path, compiled: Compiled, measured: Mapping[str, Any], inputs: Arrays, expected: Arrays, extras: Extras
+) -> dict:
+    """Everything but the library. Returns the manifest as far as it is known before the artifact is loaded."""
+    manifest = _manifest(compiled, extras) | measured
+    manifest["inputs"] = _recorded(folder, "input", inputs)
+    manifest["outputs"] = _recorded(folder, "output", expected)
+    texts = {
+        layout.GRAPH: json.dumps(compiled.model.graph.to_json()),
+        layout.PARTITION: json.dumps(compiled.partition.to_json()),
+        layout.MANIFEST: json.dumps(manifest, indent=2),
+    }
+    if extras.tuned:
+        (folder / layout.TUNED).mkdir()
+        texts |= tuned_files(*extras.tuned)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    shutil.copy(RUN_SCRIPT, folder / layout.RUN_SCRIPT)
+    write_example(folder, manifest)
+    if extras.model:
+        _write_model(compiled.model.source, folder)
+    return manifest
+
+
+def _manifest(compiled: Compiled, extras: Extras) -> dict:
     """What is known without a measurement."""
-    graph = compiled.model.graph
-    outputs = compiled.model.source.model.graph.output
+    graph, source = compiled.model.graph, compiled.model.source
+    sample = "@" in source.name and is_sample(source.name)
+    file = f"{layout.MODEL}/{source.path.name}" if extras.model else source.path.name
     return {
-        "schema": SCHEMA,
+        "schema": layout.SCHEMA,
         "model": graph.name,
         "model_hash": graph.model_hash,
+        "source": {"spec": source.name if sample else file, "dims": dict(source.dims)},
         "method": compiled.partition.method,
+        "operators": len(graph),
         "subgraphs": len(compiled.partition),
-        "library": LIBRARY,
+        "library": layout.LIBRARY,
+        "preset": extras.preset,
         "target": str(compiled.target),
-        "inputs": [{"name": name, **asdict(tensor)} for name, tensor in graph.inputs],
-        "outputs": [{"name": value.name} for value in outputs],
+        "tuned": extras.tuned[1]["session"] if extras.tuned else None,
         "tolerance": TOLERANCE,
         "versions": versions(),
+        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _write(folder: Path, compiled: Compiled, manifest: dict, inputs: Arrays, expected: Arrays) -> None:
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
-    (folder / "partition.json").write_text(json.dumps(compiled.partition.to_json()))
-    recorded = {f"in:{name}": array for name, array in inputs.items()}
-    recorded |= {f"out:{name}": array for name, array in expected.items()}
-    np.savez(folder / "check.npz", **recorded)
-    shutil.copy(RUN_SCRIPT, folder / "run.py")
+def _recorded(folder: Path, kind: str, arrays: Arrays) -> list[dict]:
+    """Writes arrays where run.py and main.cc find them. Returns what the manifest says of them."""
+    (folder / layout.CHECK).mkdir(exist_ok=True)
+    rows = []
+    for index, (name, array) in enumerate(arrays.items()):
+        file = layout.check_file(kind, index)
+        np.save(folder / file, array.copy(order="C"), allow_pickle=False)
+        rows.append({"name": name, "shape": list(array.shape), "dtype": str(array.dtype), "file": file})
+    return rows
 
 
-def _publish(folder: Path, output: Path) -> None:
-    """Puts the finished artifact in its place in one step."""
+def _write_model(source: Source, folder: Path) -> None:
+    """Copies the model's file and those that its weights lie in, which opening it found to be beside it."""
+    stored = onnx.load(source.path, load_external_data=False)
+    weights = {ExternalDataInfo(tensor).location for tensor in all_tensors(stored) if uses_external_data(tensor)}
+    for name in (source.path.name, *weights):
+        copy = folder / layout.MODEL / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source.path.parent / name, copy)
+
+
+def _finish(folder: Path, manifest: dict, output: Path) -> None:
+    """Lists the files in the manifest and puts the artifact in its place in one step."""
     for leftover in folder.glob("**/__pycache__"):
         shutil.rmtree(leftover)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != layout.MANIFEST)
+    manifest["files"] = {path.relative_to(folder).as_posix(): _described(path) for path in files}
+    (folder / layout.MANIFEST).write_text(json.dumps(manifest, indent=2))
     if output.suffix == ".zip":
         archive = shutil.make_archive(os.fspath(folder.parent / "archive"), "zip", folder.parent, folder.name)
         Path(archive).replace(output)
@@ -215,3 +298,8 @@ def _publish(folder: Path, output: Path) -> None:
         if output.exists():
             output.rmdir()
         folder.replace(output)
+
+
+def _described(path: Path) -> dict:
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

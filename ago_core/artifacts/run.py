@@ -7,6 +7,7 @@ python run.py INPUTS.npz OUTPUTS.npz    run on inputs by name, write the outputs
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -48,25 +49,29 @@ def run(machine, manifest, inputs):
     return {spec["name"]: value.numpy() for spec, value in zip(manifest["outputs"], results)}
 
 
+def recorded(spec):
+    return np.load(HERE / spec["file"], allow_pickle=False)
+
+
 def check(machine, manifest, runs):
     """Compares with the recorded outputs and times `runs` inferences."""
-    recorded = np.load(HERE / "check.npz")
-    inputs = {name.removeprefix("in:"): recorded[name] for name in recorded.files if name.startswith("in:")}
-    outputs = run(machine, manifest, inputs)
+    outputs = run(machine, manifest, {spec["name"]: recorded(spec) for spec in manifest["inputs"]})
     errors = []
-    for name, got in outputs.items():
-        want = recorded[f"out:{name}"].astype("float64")
+    for spec in manifest["outputs"]:
+        want = recorded(spec).astype("float64")
         scale = np.abs(want).max(initial=0.0)
-        errors.append(float(np.abs(got - want).max(initial=0.0) / (scale or 1.0)))
+        error = float(np.abs(outputs[spec["name"]] - want).max(initial=0.0) / (scale or 1.0))
+        errors.append(error if math.isfinite(error) else math.inf)
     times = []
     for _ in range(runs):
         start = time.perf_counter()
         machine.invoke_stateful("main")
         times.append((time.perf_counter() - start) * 1e3)
+    low, middle, high = statistics.quantiles(times, n=4, method="inclusive") if runs > 1 else times * 3
     return {
         "max_rel_error": max(errors),
         "correct": max(errors) <= manifest["tolerance"],
-        "latency_ms": {"median": statistics.median(times), "runs": times},
+        "latency_ms": {"median": middle, "q1": low, "q3": high, "runs": times},
     }
 
 

@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _takes_runs(sub)
     sub.add_argument("--output", required=True, metavar="DIR", help="a new folder, or a file name ending in .zip")
     sub.add_argument("--preset", metavar="NAME", help="for another device's target, such as raspberry-pi-4")
+    sub.add_argument("--include-model", action="store_true", help="put the ONNX model into it")
     sub.add_argument("--device", metavar="KEY", help="with --preset: check and time it on a device with this key")
     _takes_tracker(sub)
     _session_commands(commands)

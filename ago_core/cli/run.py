@@ -45,17 +45,28 @@ def export_command(args: argparse.Namespace) -> int:
         from ago_core.devices.presets import preset_named
 
         linker_for(preset_named(args.preset).target)  # before minutes of work
-        artifact = export_for_device(_compile(args), Path(args.output), _device(args), args.runs, progress(args))
+        where = _device(args)
+        artifact = export_for_device(
+            _compile(args), Path(args.output), where, args.runs, progress(args), extras=_extras(args)
+        )
     else:
         require_linker()
         compiled = _compile(args)
-        artifact = export_artifact(compiled, Path(args.output), _threads(args, compiled), args.runs, progress(args))
-    path = artifact.path
-    files = [path] if path.is_file() else sorted(path.iterdir())
-    listing = [{"name": file.name, "bytes": file.stat().st_size} for file in files]
-    data = {"path": str(path), "files": listing, "manifest": artifact.manifest, "reloaded": artifact.reloaded}
+        artifact = export_artifact(
+            compiled, Path(args.output), _threads(args, compiled), args.runs, progress(args), extras=_extras(args)
+        )
+    data = {"path": str(artifact.path), "manifest": artifact.manifest, "reloaded": artifact.reloaded}
     show(args, data, _export_text)
     return 0
+
+
+def _extras(args: argparse.Namespace):
+    """What goes into an artifact beside the code."""
+    from ago_core.artifacts.export import HOST, Extras
+    from ago_core.artifacts.records import session_record
+
+    tuned = (Path(args.tuned), session_record(Path(args.tuned))) if args.tuned else None
+    return Extras(args.preset or HOST, tuned, args.include_model)
 
 
 def _device(args: argparse.Namespace):
@@ -93,15 +104,14 @@ def _compile_tuned(model, folder: Path, args: argparse.Namespace):
     """With what a session has found. Raises UserError where it found nothing, or nothing for this machine."""
     import tvm
 
+    from ago_core.artifacts.records import session_record
     from ago_core.lowering.executable import compile_model
     from ago_core.tuning.backend import make_backend
     from ago_core.tuning.best import read_best
-    from ago_core.tuning.journal import read_journal
     from ago_core.tuning.settings import LocalDevice, settings_from_json
 
     progress(args)("Reading what the session found")
-    with read_journal(folder) as journal:
-        settings = settings_from_json(journal.meta()["settings"])
+    settings = settings_from_json(session_record(folder)["settings"])
     tuned_for = "host" if isinstance(settings.device, LocalDevice) else settings.device.preset
     if tuned_for != (_preset(args) or "host"):
         raise UserError(f"The session in {folder} is for {tuned_for}, not for {_preset(args) or 'this machine'}.")
@@ -132,10 +142,15 @@ def _run_text(data: dict) -> str:
 
 
 def _export_text(data: dict) -> str:
-    files = "\n".join(f"  {file['bytes']:12,d}  {file['name']}" for file in data["files"])
-    manifest = data["reloaded"] or data["manifest"]
-    if manifest["latency_ms"] is None:
-        return f"{data['path']}\n{files}\n  for {data['manifest']['target']}; not run: check it there with run.py"
-    where = "loaded in a clean process" if data["reloaded"] else f"on the device at {manifest['machine']}"
-    check = f"error {manifest['max_rel_error']:.1e}, median {manifest['latency_ms']['median']:.2f} ms"
-    return f"{data['path']}\n{files}\n  {where}: {check}"
+    written = "\n".join([data["path"], *files_text(data["manifest"])])
+    found = data["reloaded"] or data["manifest"]
+    if found["latency_ms"] is None:
+        return f"{written}\n  for {data['manifest']['target']}; not run: check it there with run.py"
+    where = "loaded in a clean process" if data["reloaded"] else f"on the device at {found['machine']}"
+    check = f"error {found['max_rel_error']:.1e}, median {found['latency_ms']['median']:.2f} ms"
+    return f"{written}\n  {where}: {check}"
+
+
+def files_text(manifest: dict) -> list[str]:
+    """A line for each file of an artifact."""
+    return [f"  {about['bytes']:12,d}  {name}" for name, about in manifest["files"].items()]
