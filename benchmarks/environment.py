@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 
 from ago_core.artifacts.verify import versions
-from ago_core.devices.local import machine, physical_cores
+from ago_core.devices.cores import physical_cores
+from ago_core.devices.local import machine
 
 
 def environment() -> dict:

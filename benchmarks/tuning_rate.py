@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from ago_core.devices.local import physical_cores
+from ago_core.devices.cores import physical_cores
 from ago_core.tuning import control
 from ago_core.tuning.events import Kind
 from ago_core.tuning.journal import read_journal

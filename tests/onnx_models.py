@@ -9,7 +9,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ago_core.artifacts.reference import Reference, random_inputs, relative_error
-from ago_core.devices.local import host_target, physical_cores
+from ago_core.devices.cores import physical_cores
+from ago_core.devices.local import host_target
 from ago_core.graph.model import Model, import_source
 from ago_core.graph.source import open_source
 from ago_core.lowering.executable import compile_model

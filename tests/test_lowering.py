@@ -10,7 +10,8 @@ from tvm.relax import op
 
 from ago_core.artifacts.reference import Reference, random_inputs, relative_error
 from ago_core.artifacts.verify import TOLERANCE, verify
-from ago_core.devices.local import host_target, physical_cores
+from ago_core.devices.cores import physical_cores
+from ago_core.devices.local import host_target
 from ago_core.graph.model import load_model
 from ago_core.lowering.executable import compile_model
 from ago_core.lowering.inspect import prim_func_text

@@ -6,8 +6,9 @@ import threading
 import pytest
 import tvm
 
-from ago_core.devices import threads
-from ago_core.devices.threads import CAN_PIN, PinnedThreads, allowed_cores, cores_for, pinned_threads
+from ago_core.devices import cores
+from ago_core.devices.cores import CAN_PIN, allowed_cores, cores_for
+from ago_core.devices.threads import PinnedThreads, pinned_threads
 from ago_core.errors import UserError
 
 TWO = pytest.mark.skipif(len(allowed_cores()) < 2, reason="this process may use one core only")
@@ -53,8 +54,8 @@ def test_more_threads_than_cores_are_refused_in_one_sentence():
 
 
 def test_hyper_threads_of_a_core_come_last(monkeypatch):
-    monkeypatch.setattr(threads, "allowed_cores", lambda: [0, 1, 2, 3])
-    monkeypatch.setattr(threads, "_siblings", lambda core: [core // 2 * 2, core // 2 * 2 + 1])
+    monkeypatch.setattr(cores, "allowed_cores", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(cores, "_siblings", lambda core: [core // 2 * 2, core // 2 * 2 + 1])
     assert cores_for(2) == [0, 2]
     assert cores_for(3) == [0, 2, 1]
 

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from ago_core.devices.threads import CAN_PIN, cores_for, pin_caller
+from ago_core.devices.cores import CAN_PIN, cores_for
+from ago_core.devices.threads import pin_caller
 from ago_core.graph.onnx_graph import OnnxGraph
 from ago_core.lowering.latency import Latency, time_runs
 

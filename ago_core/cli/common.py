@@ -85,7 +85,7 @@ def operator_id(model, name: str) -> int:
 
 
 def threads(args: argparse.Namespace) -> int:
-    from ago_core.devices.local import physical_cores
+    from ago_core.devices.cores import physical_cores
 
     return args.threads or physical_cores()
 

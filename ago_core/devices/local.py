@@ -5,23 +5,16 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-import psutil
 import tvm
 from tvm.target import codegen
 
-from ago_core.devices.threads import allowed_cores
+from ago_core.devices.cores import physical_cores
 
 
 def host_target(cores: int | None = None) -> tvm.target.Target:
     """An LLVM target for this machine's processor and so many of its cores; all physical ones unless told."""
     cores = physical_cores() if cores is None else cores
     return tvm.target.Target({"kind": "llvm", "mcpu": codegen.llvm_get_system_cpu(), "num-cores": cores})
-
-
-def physical_cores() -> int:
-    """Cores that this process may use; hyper-threads count once where the system tells."""
-    allowed = len(allowed_cores())
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
 def machine() -> str:

@@ -22,9 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from ago_core.devices.local import physical_cores
+from ago_core.devices.cores import allowed_cores, cores_for, physical_cores
 from ago_core.devices.supervisor import Plan, read_plan, write_json
-from ago_core.devices.threads import allowed_cores, cores_for
 from ago_core.devices.tracker import Address, TrackerLost, list_devices, parse_address
 from ago_core.errors import UserError
 

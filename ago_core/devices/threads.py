@@ -12,18 +12,14 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import TypeVar
 
 import tvm
 
-from ago_core.errors import UserError
+from ago_core.devices.cores import CAN_PIN, cores_for
 
 ONE_CORE_EACH = -2
 """kSpecifyOneCorePerThread, include/tvm/runtime/threading_backend.h."""
-
-CAN_PIN = hasattr(os, "sched_setaffinity")
-"""Whether the operating system lets a thread choose its cores."""
 
 T = TypeVar("T")
 
@@ -58,24 +54,6 @@ def pinned_threads(threads: int) -> PinnedThreads:
     return PinnedThreads(threads)
 
 
-def cores_for(threads: int) -> list[int]:
-    """Numbers of the cores for so many threads: one hyper-thread of each core first, then the others.
-
-    Raises:
-        UserError: the process may not use so many.
-    """
-    allowed = allowed_cores()
-    if threads > len(allowed):
-        raise UserError(f"{threads} threads are asked for, but this process may use {len(allowed)}: choose fewer.")
-    first = [core for core in allowed if not set(_siblings(core)) & {other for other in allowed if other < core}]
-    return [*first, *(core for core in allowed if core not in first)][:threads]
-
-
-def allowed_cores() -> list[int]:
-    """Logical cores that this process may use, ascending."""
-    return sorted(os.sched_getaffinity(0)) if CAN_PIN else list(range(os.cpu_count() or 1))
-
-
 def use_cores(cores: list[int]) -> None:
     """Parallel loops that the calling thread starts run on these cores, itself on the first.
 
@@ -89,13 +67,3 @@ def pin_caller(core: int) -> None:
     """Keeps the calling thread on one core, where the operating system lets a thread say so (Linux)."""
     if CAN_PIN:
         os.sched_setaffinity(0, {core})
-
-
-def _siblings(core: int) -> list[int]:
-    """Logical cores that share the core's arithmetic, itself included; itself alone where the system does not tell."""
-    try:
-        text = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text()
-    except OSError:
-        return [core]
-    ends = [[int(end) for end in part.split("-")] for part in text.strip().split(",")]
-    return [sibling for part in ends for sibling in range(part[0], part[-1] + 1)]

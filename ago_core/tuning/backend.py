@@ -10,9 +10,9 @@ import tvm_ffi
 from tvm import tirx
 
 from ago_core.artifacts.linker import linker_for
+from ago_core.devices.cores import cores_for
 from ago_core.devices.local import host_target
 from ago_core.devices.presets import preset_named
-from ago_core.devices.threads import cores_for
 from ago_core.schedules.machine import machine_of
 from ago_core.tuning import space
 from ago_core.tuning.cost_model import CostModel, cut_features, store_features

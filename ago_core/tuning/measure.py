@@ -21,7 +21,7 @@ import tvm_ffi
 from tvm import tirx
 
 from ago_core.artifacts.verify import TOLERANCE
-from ago_core.devices.threads import allowed_cores
+from ago_core.devices.cores import allowed_cores
 from ago_core.graph.model import Model
 from ago_core.tuning.bench import Bench
 from ago_core.tuning.build_worker import RequestFailed, Worker, WorkerDied

@@ -22,9 +22,9 @@ from tvm import tirx
 
 from ago_core.artifacts.linker import linker_for
 from ago_core.artifacts.reference import relative_error
+from ago_core.devices.cores import allowed_cores
 from ago_core.devices.pool import Pool
 from ago_core.devices.remote import CodeFault, DeviceLost, NoDevice, RemoteModel, Session, Timing
-from ago_core.devices.threads import allowed_cores
 from ago_core.devices.tracker import Address, TrackerLost
 from ago_core.graph.model import Model
 from ago_core.tuning.bench import (

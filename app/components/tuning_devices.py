@@ -7,6 +7,7 @@ from functools import cache
 
 import streamlit as st
 
+from ago_core.devices.cores import allowed_cores, physical_cores
 from ago_core.devices.tracker import RemoteDevice as Listed
 from ago_core.devices.tracker import list_devices, parse_address
 from ago_core.errors import UserError
@@ -29,9 +30,6 @@ MAX_SERVERS = 32
 
 def choose_device() -> Device | None:
     """The device that is chosen; None where the choice is not complete, which is said on the page."""
-    from ago_core.devices.local import physical_cores
-    from ago_core.devices.threads import allowed_cores
-
     where = st.segmented_control("Where to measure", (HERE, REMOTE), default=HERE, required=True, key=WHERE_KEY)
     if where == HERE:
         most = len(allowed_cores())
