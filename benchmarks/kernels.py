@@ -13,7 +13,7 @@ ONNX Runtime runs a model of one node on buffers that stay in place; where it ha
 (benchmarks/onnx_operators.py) the fastest counts. Its time holds the overhead of a call, measured with a model that
 copies one number, and is given less that overhead. Both sides and the overhead are timed in turn, ROUNDS times, each
 time for BATCH_SECONDS after a call that does not count; medians and quartiles. Data are where the last call left
-them: in cache if they fit. The roofline is benchmarks/roofline.py's.
+them: in cache if they fit. The roofline is ago_core/devices/roofline.py's.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import tvm
 from ago_core.artifacts.reference import relative_error
 from ago_core.artifacts.verify import TOLERANCE
 from ago_core.devices.local import host_target
+from ago_core.devices.roofline import Roofline, measure_roofline
 from ago_core.lowering.build import build_functions
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import machine_of
@@ -38,7 +39,7 @@ from benchmarks.models import SAMPLES
 from benchmarks.onnx_operators import BoundSession, identity_session, sessions
 from benchmarks.operators import SEED, Kernel, distinct_kernels
 from benchmarks.resumable import command, kept, one_of_each_kind, save, started
-from benchmarks.roofline import Roofline, measure_roofline, use_threads
+from benchmarks.roofline import use_threads
 from benchmarks.timing import REST_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from benchmarks.roofline import Roofline
+from ago_core.devices.roofline import Roofline
 
 RESOLVED = 0.5
 """Where ONNX Runtime's time less its overhead is below this share of the overhead, a ratio would be noise."""

@@ -8,12 +8,13 @@ import pytest
 from onnx import helper
 
 from ago_core.artifacts.reference import relative_error
+from ago_core.devices import roofline as limits
+from ago_core.devices.roofline import Roofline
 from ago_core.graph.opgraph import Operator, Pattern, Tensor
 from benchmarks import kernels, roofline
 from benchmarks.kernels_report import compare, table
 from benchmarks.onnx_operators import Argument, OnnxOperator, onnx_operator, sessions
 from benchmarks.operators import Kernel, traffic
-from benchmarks.roofline import Roofline
 
 KIB = 1024
 LIMITS = Roofline(threads=1, peak=200e9, footprints=(16 * KIB, 64 * KIB), bandwidths=(100e9, 50e9))
@@ -43,8 +44,8 @@ def test_the_peak_kernel_computes_what_it_says():
     """STEPS times x ← x / 2 + 1 ends at 2 from anywhere."""
     import tvm
 
-    library = tvm.tirx.build(tvm.IRModule({"main": roofline._multiply_adds(1, 16)}), roofline.host_target(1))
-    data = tvm.runtime.tensor(RNG.standard_normal((1, roofline.ACCUMULATORS * 16)).astype("float32"))
+    library = tvm.tirx.build(tvm.IRModule({"main": limits._multiply_adds(1, 16)}), limits.host_target(1))
+    data = tvm.runtime.tensor(RNG.standard_normal((1, limits.ACCUMULATORS * 16)).astype("float32"))
     library["main"](data)
     assert (data.numpy() == 2).all()
 
@@ -52,7 +53,7 @@ def test_the_peak_kernel_computes_what_it_says():
 def test_the_copy_kernel_copies():
     import tvm
 
-    library = tvm.tirx.build(tvm.IRModule({"main": roofline._copy(2, 256)}), roofline.host_target(1))
+    library = tvm.tirx.build(tvm.IRModule({"main": limits._copy(2, 256)}), limits.host_target(1))
     given = RNG.standard_normal((2, 256)).astype("float32")
     result = tvm.runtime.tensor(np.zeros_like(given))
     library["main"](tvm.runtime.tensor(given), result)
