@@ -16,16 +16,18 @@ TARGETS = {
     "AVX2": {"mtriple": "x86_64-linux-gnu", "mcpu": "haswell", "num-cores": 2},
     "SSE": {"mtriple": "x86_64-linux-gnu", "mcpu": "x86-64", "num-cores": 1},
     "NEON": {"mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a76", "mattr": ["+neon"], "num-cores": 4},
+    "Apple": {"mtriple": "arm64-apple-macos", "mcpu": "apple-m1", "mattr": ["+neon"], "num-cores": 4},
 }
 PACKED = {
     "AVX-512": r"vfmadd\w+ps\s.*%zmm",
     "AVX2": r"vfmadd\w+ps\s.*%ymm",
     "SSE": r"mulps\s.*%xmm",
     "NEON": r"fmla\s+v\d+\.4s",
+    "Apple": r"fmla\.4s\s",
 }
 SCALAR = r"v?f?n?m(?:add|ul)\w*ss\s|fn?m(?:add|ul)\s+s\d"
 STACK = r"\(%rsp\b|\[sp\b"
-STORE = r"\bv?movu?a?ps\s+%\w+, .*\(|\bst[rp1]\s"
+STORE = r"\bv?movu?a?ps\s+%\w+, .*\(|\bst[rp1](?:\.4s)?\s"
 LIBRARY_CALL = r"\b(?:call\w*|jmp|bl|b)\s+_?(?:exp|tanh|erf)f?\b"
 
 

@@ -17,6 +17,7 @@ Linear = dict[str, int | None]
 """Loop → coefficient; None where the index is not linear in it."""
 
 MAX_BLOCKS = 8
+REDUCTION_AXIS = int(tirx.IterVar.CommReduce)
 
 
 def read_access(func: tirx.PrimFunc, main: s_tir.SBlock, blocks: list[s_tir.SBlock]) -> dict[int, Access]:
@@ -43,7 +44,7 @@ def _follow(block, meaning: dict[tirx.Var, Linear], writers, position, found: di
             found.setdefault(position[load.source], tuple(_terms(axis) for axis in axes))
             continue
         writer, store = writers.get(load.source, (None, None))
-        if writer is None or writer.same_as(block) or left == 0 or _reduces(writer):
+        if writer is None or writer.same_as(block) or left == 0 or is_reduction(writer):
             continue
         inner = {index: axis for index, axis in zip(store.indices, axes) if isinstance(index, tirx.Var)}
         _follow(writer, inner, writers, position, found, left - 1)
@@ -80,8 +81,9 @@ def _stores(block: s_tir.SBlock) -> list[tirx.BufferStore]:
     return [block.body] if isinstance(block.body, tirx.BufferStore) else []
 
 
-def _reduces(block: s_tir.SBlock) -> bool:
-    return any(axis.iter_type == tirx.IterVar.CommReduce for axis in block.iter_vars)
+def is_reduction(block: s_tir.SBlock) -> bool:
+    """Whether some axis is reduced over."""
+    return any(axis.iter_type == REDUCTION_AXIS for axis in block.iter_vars)
 
 
 def _loop_name(var: tirx.Var) -> str:

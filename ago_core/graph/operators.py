@@ -12,7 +12,7 @@ from tvm import relax, s_tir, tirx
 from tvm.ir.expr import TensorLoad
 from tvm.s_tir.analysis import estimate_tir_flops
 
-from ago_core.graph.access import read_access
+from ago_core.graph.access import REDUCTION_AXIS, is_reduction, read_access
 from ago_core.graph.opgraph import Access, Loop, Operator, Pattern, Tensor
 
 PATTERNS = {
@@ -24,8 +24,6 @@ PATTERNS = {
     7: Pattern.TUPLE,
     8: Pattern.OPAQUE,
 }
-
-REDUCTION_AXIS = int(tirx.IterVar.CommReduce)
 
 
 @dataclass(frozen=True)
@@ -181,9 +179,9 @@ def describe(func: tirx.PrimFunc) -> Nest:
     blocks = [block for block in found if block.iter_vars]
     if not blocks:
         return Nest((), 0, 0, opaque)
-    main = max(blocks, key=lambda block: _iterations(block) * (2 if _is_reduction(block) else 1))
+    main = max(blocks, key=lambda block: _iterations(block) * (2 if is_reduction(block) else 1))
     loops = tuple(_loop(axis) for axis in main.iter_vars)
-    multiply_adds = sum(_iterations(block) for block in blocks if _is_product_sum(block))
+    multiply_adds = sum(_iterations(block) for block in blocks if is_product_sum(block))
     return Nest(loops, _flops(func), multiply_adds, opaque, read_access(func, main, blocks))
 
 
@@ -210,13 +208,9 @@ def _iterations(block: s_tir.SBlock) -> int:
     return math.prod(int(axis.dom.extent) for axis in block.iter_vars)
 
 
-def _is_reduction(block: s_tir.SBlock) -> bool:
-    return any(axis.iter_type == REDUCTION_AXIS for axis in block.iter_vars)
-
-
-def _is_product_sum(block: s_tir.SBlock) -> bool:
+def is_product_sum(block: s_tir.SBlock) -> bool:
     """A reduction `c += a * b` over two different buffers, casts allowed: convolution, matmul and their like."""
-    if not _is_reduction(block) or not isinstance(block.body, tirx.BufferStore):
+    if not is_reduction(block) or not isinstance(block.body, tirx.BufferStore):
         return False
     target, value = block.body.buffer, block.body.value
     terms = [value.a, value.b] if isinstance(value, tirx.Add) else []

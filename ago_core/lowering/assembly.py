@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 _LABEL = re.compile(r"^(\.?L\w+):")
 _BRANCH = re.compile(r"^\s+(?:j\w+|b|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+,\s*#\d+,)\s+(\.?L\w+)\s*$")
-_MULTIPLY_ADD = re.compile(r"^\s+(?:vfn?m(?:add|sub)\d+[ps]s|fml[as]|fn?m(?:add|sub))\s")
-_ARITHMETIC = re.compile(r"^\s+(?:v?(?:add|sub|mul|div|max|min)[ps]s|f(?:n?mul|add|sub|div|max|min)(?:nm)?)\s")
+_MULTIPLY_ADD = re.compile(r"^\s+(?:vfn?m(?:add|sub)\d+[ps]s|fml[as](?:\.\d[sd])?|fn?m(?:add|sub))\s")
+_ARITHMETIC = re.compile(
+    r"^\s+(?:v?(?:add|sub|mul|div|max|min)[ps]s|f(?:n?mul|add|sub|div|max|min)(?:nm)?(?:\.\d[sd])?)\s"
+)
+"""On Apple's systems a vector's shape follows the name: `fmla.4s v0, v1, v2`, elsewhere `fmla v0.4s, v1.4s, v2.4s`."""
 
 OWN = 0.75
 """Part of its arithmetic that an innermost loop holds outside of what look like loops inside."""

@@ -20,7 +20,7 @@ from tvm.ir.expr import TensorLoad
 from tvm.s_tir import Schedule
 from tvm_ffi import structural_equal
 
-from ago_core.graph.operators import REDUCTION_AXIS
+from ago_core.graph.access import is_reduction
 from ago_core.schedules.nest import calls_of, is_choice, loads_of, read_nest
 from ago_core.schedules.tile import MAX_WINDOW, vector_axis, window_steps
 
@@ -35,11 +35,6 @@ MAX_PLACES = 4
 def blocks_of(sch: Schedule) -> list:
     """All blocks under the root."""
     return sch.get_child_blocks(sch.get_sblock("root"))
-
-
-def is_reduction(block: s_tir.SBlock) -> bool:
-    """Whether some axis is reduced over."""
-    return any(axis.iter_type == REDUCTION_AXIS for axis in block.iter_vars)
 
 
 def is_plain_reduction(block: s_tir.SBlock) -> bool:
