@@ -10,7 +10,9 @@ import warnings
 
 from ago_core.cli.common import METHODS, show
 from ago_core.cli.devices import add_devices
+from ago_core.cli.inspect import inspect_command
 from ago_core.cli.partition import diff_command, edit_command, explain_command, partition_command, tasks_command
+from ago_core.cli.profile import profile_command
 from ago_core.cli.run import export_command, run_command
 from ago_core.cli.tune import (
     DEFAULT_TRACKER,
@@ -101,6 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     _takes_model(sub)
     _takes_runs(sub)
     sub.add_argument("--seed", type=int, default=0, help="of the random input")
+    sub = _command(
+        commands, "profile", profile_command, "Time each subgraph of a model in place; several plans in turns."
+    )
+    _takes_model(sub, choice=False)
+    plan = "heuristic, ago or a saved partition, each also with :no-fusion after it; or a tuning session's folder"
+    sub.add_argument("plans", metavar="PLAN", nargs="+", help=plan)
+    sub.add_argument("--rounds", type=_positive, default=40, help="of measuring each plan (default 40)")
+    sub.add_argument("--threads", type=_positive, help="default: this machine's physical cores, or the session's")
+    sub.add_argument("--keep", metavar="DIR", help="write each profile into this folder, under its plan's key")
     sub = _command(commands, "export", export_command, "Compile a model and write it as a folder or a .zip file.")
     _takes_model(sub)
     _takes_runs(sub)
@@ -109,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--include-model", action="store_true", help="put the ONNX model into it")
     sub.add_argument("--device", metavar="KEY", help="with --preset: check and time it on a device with this key")
     _takes_tracker(sub)
+    sub = _command(commands, "inspect", inspect_command, "Open an exported artifact: what it is, runs nothing of it.")
+    sub.add_argument("artifact", metavar="ARTIFACT", help="a folder or a .zip file that `export` wrote")
     _session_commands(commands)
     add_devices(commands, _command)
     _command(commands, "samples", samples_command, "List the sample models.")

@@ -83,7 +83,7 @@ def _device(args: argparse.Namespace):
 def _compile(args: argparse.Namespace):
     model = load(args)
     if args.tuned:
-        return _compile_tuned(model, Path(args.tuned), args)
+        return compile_tuned(model, Path(args.tuned), args)
     progress(args)("Partitioning")
     partition = chosen_partition(model, args)
     from ago_core.devices.local import host_target
@@ -100,7 +100,7 @@ def _preset(args: argparse.Namespace) -> str | None:
     return getattr(args, "preset", None)
 
 
-def _compile_tuned(model, folder: Path, args: argparse.Namespace):
+def compile_tuned(model, folder: Path, args: argparse.Namespace):
     """With what a session has found. Raises UserError where it found nothing, or nothing for this machine."""
     import tvm
 
