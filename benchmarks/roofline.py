@@ -10,8 +10,8 @@ import sys
 
 import tvm
 
-from ago_core.devices.roofline import measure_roofline
 from ago_core.devices.cores import cores_for
+from ago_core.devices.roofline import measure_roofline
 from ago_core.devices.threads import use_cores
 from ago_core.errors import UserError
 
