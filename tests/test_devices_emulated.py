@@ -8,7 +8,7 @@ from ago_core.artifacts.reference import Reference, random_inputs, relative_erro
 from ago_core.devices.presets import presets
 from ago_core.devices.probe import mismatches, probe
 from ago_core.devices.relay import End
-from ago_core.devices.remote import DeviceLost, Timing, open_session
+from ago_core.devices.remote import DeviceLost, open_session
 from ago_core.devices.tracker import State, list_devices
 from ago_core.graph.model import load_model
 from ago_core.lowering.executable import compile_model
@@ -55,7 +55,7 @@ def test_a_scheduled_depthwise_block(emulated, phone, preset, tmp_path):  # noqa
     with open_session(emulated.tracker, phone, WAIT) as session:
         library = session.load(path)
         (result,) = session.run(library, "main", [*arrays, np.full(out, np.nan, "float32")])
-        times = session.time(library, "main", session.copy_in([*arrays, result]), Timing(repeat=2))
+        times = session.time(library, "main", session.copy_in([*arrays, result]), repeat=2)
     assert relative_error(result, expected) <= 1e-5
     assert len(times) == 2
 

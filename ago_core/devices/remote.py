@@ -3,7 +3,7 @@
     with open_session(tracker, "pi4") as session:
         library = session.load(path)
         (result,) = session.run(library, "main", [a, b, out], results=1)
-        seconds = session.time(library, "main", session.copy_in([a, b, out]), Timing(repeat=3))
+        seconds = session.time(library, "main", session.copy_in([a, b, out]))
 
 A device that does not answer or closes the connection raises DeviceLost, and its session is over. An error that the
 device reports raises CodeFault, and the session goes on. Leaving the block frees the device, whatever still refers to
@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,23 +56,6 @@ class CodeFault(Exception):
 
 class NoDevice(UserError):
     """No device of the key could be had in time."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How a function is timed (TVM's time_evaluator); one call more, at the beginning, is not counted.
-
-    Attributes:
-        number: calls that one figure is the mean of.
-        repeat: figures.
-        min_repeat_ms: `number` grows until a repeat takes so many milliseconds.
-        flushed: bytes that are written before each repeat, so that caches of that size hold nothing of use.
-    """
-
-    number: int = 1
-    repeat: int = 3
-    min_repeat_ms: int = 0
-    flushed: int = 0
 
 
 class Session:
@@ -128,19 +110,17 @@ class Session:
         library: tvm.runtime.Module,
         function: str,
         arguments: Sequence,
-        timing: Timing,
+        repeat: int = 3,
+        flushed: int = 0,
         seconds: float = CALL_SECONDS,
     ) -> tuple[float, ...]:
-        """Seconds of one call, for each repeat, by the device's clock."""
+        """Seconds of each of `repeat` calls by the device's clock, after one that is not counted (time_evaluator).
+
+        Args:
+            flushed: bytes that are written before each call, so that caches of that size hold nothing of use.
+        """
         with self._within(seconds, f"timing {function}"):
-            evaluator = library.time_evaluator(
-                function,
-                self._cpu,
-                number=timing.number,
-                repeat=timing.repeat,
-                min_repeat_ms=timing.min_repeat_ms,
-                cache_flush_bytes=timing.flushed,
-            )
+            evaluator = library.time_evaluator(function, self._cpu, repeat=repeat, number=1, cache_flush_bytes=flushed)
             return tuple(self._keep(evaluator)(*arguments).results)
 
     def model(

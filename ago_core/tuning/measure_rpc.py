@@ -24,7 +24,7 @@ from ago_core.artifacts.linker import linker_for
 from ago_core.artifacts.reference import relative_error
 from ago_core.devices.cores import allowed_cores
 from ago_core.devices.pool import Pool
-from ago_core.devices.remote import CodeFault, DeviceLost, NoDevice, RemoteModel, Session, Timing
+from ago_core.devices.remote import CodeFault, DeviceLost, NoDevice, RemoteModel, Session
 from ago_core.devices.tracker import Address, TrackerLost
 from ago_core.graph.model import Model
 from ago_core.tuning.bench import (
@@ -240,7 +240,7 @@ def _sides(session: Session, contestants: Sequence[Contestant], paths: list[Path
 
 
 def _evaluate(session: Session, library, tensors: list, flushed: int, calls: int) -> tuple[float, ...]:
-    return session.time(library, ENTRY, tensors, Timing(repeat=calls, flushed=flushed), UNKNOWN_SECONDS)
+    return session.time(library, ENTRY, tensors, calls, flushed, UNKNOWN_SECONDS)
 
 
 def _runs_in_turns(models: Sequence[RemoteModel]) -> list[tuple[float, ...]]:
