@@ -8,17 +8,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # streamlit puts o
 import streamlit as st
 
 from app import state
+from app.components import link
 from app.components.sidebar import sidebar
 
 # The folder is not called "pages": Streamlit would take that for its older way of making pages.
 st.set_page_config(page_title="AGO Explorer", page_icon=":material/account_tree:", layout="wide")
-pages = [
-    st.Page("screens/explore.py", title="Explore", icon=":material/account_tree:", default=True),
+pages = [  # in the order of the work
+    st.Page("screens/explore.py", title="Model & Partition", icon=":material/account_tree:", default=True),
     st.Page("screens/compare.py", title="Compare", icon=":material/balance:"),
     st.Page("screens/tune.py", title="Tune", icon=":material/trending_down:"),
     st.Page("screens/run.py", title="Run", icon=":material/speed:"),
+    st.Page("screens/lessons.py", title="Lessons", icon=":material/school:"),
 ]
 page = st.navigation(pages, position="top")
+link.follow(page.url_path)
 state.settle()
+link.arrive()
 sidebar()
 page.run()
+link.write()

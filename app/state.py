@@ -13,9 +13,10 @@ from pathlib import Path
 
 import streamlit as st
 
-import sample_models
 from ago_core.errors import UserError
 from ago_core.partition.partition import Partition
+from app.services.address import Address
+from app.services.boards import Board, boards
 from app.services.jobs import Job, State, Work, job_queue
 from app.services.loaded import Loaded
 from app.services.models import DEFAULT_SAMPLE, Choice, model_store
@@ -31,6 +32,8 @@ INSPECTOR_TAB = "inspector-tab"
 OPERATORS_TAB, WHY_TAB = "operators", "why"
 TUNED = "tuned"
 """What a tuning session found, beside the methods that partition."""
+RECENT = 6
+"""Models that a tab can go back to at once; the uploads among them are kept for that."""
 
 
 @dataclass(frozen=True)
@@ -71,62 +74,85 @@ class Session:
         loaded: the current model, which sessions share.
         choice: how this session chose it: the file that it sent, not one that another session sent before.
         upload: the file behind it, kept from being deleted.
+        recent: the models that this session had last, the current one at the end, each with its upload.
         loading: the choice and task of a model on its way.
         draft: the last upload; its sizes can be chosen anew after it was loaded.
         sample: the last one that was requested, such as "squeezenet@56".
+        own_file: whether the sidebar offers to upload a file, instead of the samples.
+        wanted: the model and the address that is being opened, until that model is there.
+        page: path of the page that was shown last; None before the first one.
         error: one sentence about the last choice, or "".
         selected: in the panels.
         tuned: key of the tuning session whose result can be compiled, or "".
         methods: the partition that the left and the right panel show.
         differences: whether the panels are coloured by what differs between them.
         studies: what this session does with each model.
+        runs: key of `jobs`, by which an address names them; "" before the first one.
         jobs: for each kind of work the last job that is done, and the one after it.
     """
 
     loaded: Loaded | None = None
     choice: Choice | None = None
     upload: Upload | None = None
+    recent: dict[Choice, Draft | None] = field(default_factory=dict)
     loading: tuple[Choice, Task] | None = None
     draft: Draft | None = None
     sample: str = DEFAULT_SAMPLE
+    own_file: bool = False
+    wanted: tuple[Choice, Address] | None = None
+    page: str | None = None
     error: str = ""
     selected: Selected = field(default_factory=Selected)
     tuned: str = ""
     methods: dict[str, str] = field(default_factory=lambda: dict(SIDES))
     differences: bool = False
     studies: dict[Choice, Study] = field(default_factory=dict)
-    jobs: dict[Work, list[Job]] = field(default_factory=dict)
+    runs: str = ""
+    jobs: Board = field(default_factory=dict)
 
 
 def session() -> Session:
-    """This tab's state; on the first call the model that the address names is requested."""
+    """This tab's state."""
     if "session" not in st.session_state:
         st.session_state.session = Session()
-        _open_first_model()
     return st.session_state.session
 
 
-def _open_first_model() -> None:
-    wanted = st.query_params.get("model", DEFAULT_SAMPLE)
-    try:
-        choice = Choice.sample(wanted)
-    except sample_models.UnknownSample:
-        choice = Choice.sample(DEFAULT_SAMPLE)
-        session().error = f"The address names no sample model ({wanted[:40]!r}), so this is {choice.name}."
-    _request(choice)
-
-
 def request_sample(spec: str) -> None:
-    """Loads a sample, such as "squeezenet@56"."""
+    """Loads a sample, such as "squeezenet@56". Raises sample_models.UnknownSample: there is no such one."""
+    choice = Choice.sample(spec)
     session().error, session().draft = "", None
-    _request(Choice.sample(spec))
+    _request(choice)
 
 
 def _request(choice: Choice, upload: Upload | None = None) -> None:
     own = session()
-    own.loading = (choice, model_store().request(choice, keep=upload))
-    if choice.path is None:
+    own.loading = choice, model_store().request(choice, keep=upload)
+    if own.wanted and own.wanted[0] != choice:
+        own.wanted = None
+    own.own_file = choice.path is not None
+    if not own.own_file:
         own.sample = choice.name
+
+
+def reopen(choice: Choice) -> None:
+    """Goes back to one of the recent models."""
+    own = session()
+    own.error, own.draft = "", own.recent[choice]
+    _request(choice, own.draft.upload if own.draft else None)
+
+
+def open_link(choice: Choice, address: Address, upload: Upload | None) -> None:
+    """Requests the model that an address names; the rest of the address follows once it is there."""
+    own = session()
+    own.wanted, own.draft, own.loading, own.own_file = (choice, address), None, None, upload is not None
+    if choice == own.choice:
+        own.draft = own.recent[choice]
+        return
+    if upload:
+        _examine(upload)
+    if choice.dims or not upload:
+        _request(choice, upload)
 
 
 def shows_sample() -> bool:
@@ -140,9 +166,12 @@ def shows_sample() -> bool:
 def receive_upload(name: str, content: bytes | memoryview) -> None:
     """Stores an uploaded file and has it examined; `settle` goes on from there."""
     own = session()
-    own.error, own.loading = "", None
-    upload = store(name, content)
-    own.draft = Draft(upload, model_store().examine(upload))
+    own.error, own.loading, own.wanted = "", None, None
+    _examine(store(name, content))
+
+
+def _examine(upload: Upload) -> None:
+    session().draft = Draft(upload, model_store().examine(upload))
 
 
 def drop_upload() -> None:
@@ -153,9 +182,12 @@ def drop_upload() -> None:
 
 def request_upload(dims: dict[str, int]) -> None:
     """Loads the upload that was examined, with sizes for its symbolic dimensions."""
-    own = session()
-    own.error = ""
-    upload = own.draft.upload
+    session().error = ""
+    _request_draft(dims)
+
+
+def _request_draft(dims: dict[str, int]) -> None:
+    upload = session().draft.upload
     _request(Choice(upload.name, tuple(sorted(dims.items())), upload.sha256, upload.path), upload)
 
 
@@ -175,10 +207,10 @@ def settle() -> None:
         study_of_another.leave()
     own.studies.setdefault(choice, Study()).loaded = own.loaded
     own.upload = own.draft.upload if own.draft and choice.path else None
-    if not choice.path:
-        st.query_params["model"] = choice.name
-    elif "model" in st.query_params:
-        del st.query_params["model"]
+    own.recent.pop(choice, None)
+    own.recent[choice] = own.draft if choice.path else None
+    for oldest in list(own.recent)[:-RECENT]:
+        del own.recent[oldest]
 
 
 def _settle_draft(own: Session) -> None:
@@ -191,7 +223,7 @@ def _settle_draft(own: Session) -> None:
         return
     draft.symbols = draft.task.result
     if not draft.symbols:
-        request_upload({})
+        _request_draft({})
 
 
 def missing_sizes() -> dict[str, list[str]]:
@@ -251,6 +283,8 @@ def start(kind: str, method: str) -> Job:
     work = _work(kind, method)
     job = job_queue().submit(work, keep=own.upload)
     done = last_done(kind, method)
+    if not own.runs:
+        own.runs, own.jobs = boards().new()
     own.jobs[work] = [done, job] if done else [job]
     return job
 

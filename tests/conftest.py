@@ -38,11 +38,12 @@ def shared_store():
 
 
 @pytest.fixture
-def app(monkeypatch, shared_store):
-    """The app on SPEC, loaded."""
+def app(monkeypatch, shared_store, tmp_path):
+    """The app on SPEC, loaded; what it keeps on disk lies in a folder of the test's own."""
     from app import state
     from tests import app_driver
 
+    monkeypatch.setenv("AGO_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(state, "model_store", lambda: shared_store)
     return app_driver.opened(app_driver.SPEC)
 

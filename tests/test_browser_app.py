@@ -35,7 +35,7 @@ def running_app(temporary: Path, **environment: str):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)]
-    environment = os.environ | {"TMPDIR": str(temporary)} | environment
+    environment = os.environ | {"TMPDIR": str(temporary), "AGO_DATA": str(temporary / "data")} | environment
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait_for_port(port)

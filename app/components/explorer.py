@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from app.components.differences import differences
 from app.components.guard import guarded
 from app.components.inspector import inspector
@@ -11,9 +9,7 @@ from app.components.panels import panels
 from app.services.study import Study
 
 
-@st.fragment
 def explorer(study: Study) -> None:
-    """A fragment: selecting draws only this part again."""
     guarded(panels, study)
     guarded(differences, study)
     guarded(inspector, study)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import state
+from app.components import link
 from app.components.guard import guarded
+from app.components.header import header
 from app.components.loading import first_time
 from app.services.study import Study
 
@@ -33,7 +35,22 @@ def roomy() -> None:
 def with_model(content: Callable[[Study], None]) -> None:
     """Shows `content` of the current model, once there is one."""
     roomy()
+    guarded(header)
     if state.session().loaded is None:
         first_time()
     else:
         guarded(content, state.study())
+
+
+def without_model(content: Callable[[], None]) -> None:
+    """Shows `content`, which says itself what it needs."""
+    roomy()
+    guarded(header)
+    guarded(content)
+
+
+@st.fragment
+def alone(content: Callable[[Study], None]) -> None:
+    """A page as a fragment: what is clicked in it draws again the page without the sidebar, and writes the address."""
+    with_model(content)
+    link.write()

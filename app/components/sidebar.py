@@ -9,21 +9,24 @@ from app.components.loading import loading
 from app.components.terms import HELPS
 from app.components.text import facts, plain
 from app.services.describe import model_rows
+from app.services.models import Choice
 from sample_models import SAMPLES, parse
 
 SAMPLE, UPLOAD = "Sample", "Your own"
+SOURCE_KEY, RECENT_KEY = "source", "recent"
+MAX_NAME = 28
 
 
 def sidebar() -> None:
     own = state.session()
     with st.sidebar:
         st.subheader("AGO Explorer", anchor=False)
+        st.session_state[SOURCE_KEY] = UPLOAD if own.own_file else SAMPLE
         source = st.segmented_control(
             "Model",
             (SAMPLE, UPLOAD),
-            default=SAMPLE,
             required=True,
-            key="source",
+            key=SOURCE_KEY,
             on_change=_source_changed,
             width="stretch",
         )
@@ -37,15 +40,43 @@ def sidebar() -> None:
             if own.loaded:
                 loading()
         if own.loaded:
+            _recent()
             _current()
 
 
 def _source_changed() -> None:
     """The model on the page is the one that the sidebar offers: back at the samples, the one shown there."""
-    state.session().error = ""
-    if st.session_state.source == SAMPLE and not state.shows_sample():
+    own = state.session()
+    own.error, own.own_file = "", st.session_state[SOURCE_KEY] == UPLOAD
+    if not own.own_file and not state.shows_sample():
         name, size = _shown_sample()
         state.request_sample(f"{name}@{size}")
+
+
+def _recent() -> None:
+    """The models before this one, each with what was done with it."""
+    own = state.session()
+    others = [choice for choice in reversed(own.recent) if choice != own.choice]
+    if others:
+        st.pills(
+            "Go back to",
+            others,
+            format_func=_short,
+            key=RECENT_KEY,
+            on_change=_go_back,
+            help="With the partition that you edited there, and all settings.",
+        )
+
+
+def _short(choice: Choice) -> str:
+    name = choice.name if len(choice.name) <= MAX_NAME else f"{choice.name[: MAX_NAME - 1]}…"
+    return plain(name + "".join(f", {symbol}={size}" for symbol, size in choice.dims))
+
+
+def _go_back() -> None:
+    chosen, st.session_state[RECENT_KEY] = st.session_state[RECENT_KEY], None
+    if chosen is not None:
+        state.reopen(chosen)
 
 
 def _current() -> None:
@@ -58,8 +89,7 @@ def _current() -> None:
 
 def _sample() -> None:
     name, size = _shown_sample()
-    if "sample" not in st.session_state:
-        st.session_state.sample = name
+    st.session_state.sample = name
     chosen = st.selectbox(
         "Sample model",
         list(SAMPLES),
@@ -70,8 +100,7 @@ def _sample() -> None:
     )
     sample = SAMPLES[chosen]
     key = f"size-{chosen}"
-    if key not in st.session_state:
-        st.session_state[key] = size if chosen == name else sample.default_size
+    st.session_state[key] = size
     st.segmented_control(
         sample.size_unit.capitalize(),
         sample.sizes,
@@ -90,7 +119,7 @@ def _shown_sample() -> tuple[str, int]:
 
 def _request_default() -> None:
     sample = SAMPLES[st.session_state.sample]
-    size = st.session_state.get(f"size-{sample.name}") or sample.default_size
+    size = st.session_state.get(f"size-{sample.name}") or sample.default_size  # as it was chosen before
     state.request_sample(f"{sample.name}@{size}")
 
 

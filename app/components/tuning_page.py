@@ -8,7 +8,7 @@ from app.components.guard import guarded
 from app.components.text import plain
 from app.components.tuning_sessions import sessions
 from app.components.tuning_start import start
-from app.components.tuning_view import NEW, SESSIONS, WATCH, View, view, write_address
+from app.components.tuning_view import NEW, SESSIONS, WATCH, View, view
 from app.components.tuning_watch import watching
 from app.services.tuning import session_store
 
@@ -27,7 +27,6 @@ def tuning() -> None:
     if own.page == WATCH and not own.keys:
         own.page = SESSIONS
     _choice(own, len(store.folders()))
-    write_address(own)
     if own.error:
         st.error(plain(own.error), icon=":material/error:")
     if own.page == WATCH:

@@ -1,4 +1,4 @@
-"""What a tab looks at on the Tune page; its sessions stand in the address, so that a reload or a link reopens them."""
+"""What a tab looks at on the Tune page; `app.components.link` puts its sessions into the address."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import streamlit as st
 
 from ago_core.errors import UserError
 from ago_core.tuning.events import State
-from app import state
 from app.services.tuning import session_store
 from app.services.tuning_replay import Replay
 from visualizers.tuning import TRIALS
 
 NEW, WATCH, SESSIONS = "new", "watch", "sessions"
-PARAMETER = "session"
 KEY = "tuning"
 MAX_LINES = 6
 """Sessions in one plot."""
@@ -43,31 +41,29 @@ class View:
 
 
 def view() -> View:
-    """This tab's; at first what the address names."""
+    """This tab's."""
     if KEY not in st.session_state:
-        st.session_state[KEY] = own = View()
-        _follow_address(own)
+        st.session_state[KEY] = View()
     return st.session_state[KEY]
 
 
-def _follow_address(own: View) -> None:
-    wanted = st.query_params.get_all(PARAMETER)
+def follow(wanted: Sequence[str]) -> None:
+    """Watches the sessions that an address names."""
+    own = view()
     known = [key for key in dict.fromkeys(wanted) if session_store().folder(key)]
     if known:
         watch(*known)
+    elif own.page == WATCH:
+        own.page = SESSIONS
     if lost := [key for key in wanted if key not in known]:
         own.error = f"The address names a session that is not there any more ({lost[0][:60]!r})."
         own.page = WATCH if known else SESSIONS
 
 
-def write_address(own: View) -> None:
-    """So that a reload shows the same: navigating between pages empties it."""
-    wanted = list(own.keys) if own.page == WATCH else []
-    if st.query_params.get_all(PARAMETER) != wanted:
-        st.query_params[PARAMETER] = wanted
-    choice = state.session().choice
-    if choice and not choice.path and st.query_params.get("model") != choice.name:
-        st.query_params["model"] = choice.name
+def watched() -> tuple[str, ...]:
+    """The sessions that are watched, also while another page is shown."""
+    own = view()
+    return own.keys if own.page == WATCH else ()
 
 
 def watch(*keys: str) -> None:

@@ -1,4 +1,4 @@
 from app.components.explorer import explorer
-from app.components.frame import with_model
+from app.components.frame import alone
 
-with_model(explorer)
+alone(explorer)

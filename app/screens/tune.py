@@ -1,6 +1,4 @@
-from app.components.frame import roomy
-from app.components.guard import guarded
+from app.components.frame import without_model
 from app.components.tuning_page import tuning
 
-roomy()
-guarded(tuning)
+without_model(tuning)

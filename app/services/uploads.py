@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -28,12 +29,22 @@ class Upload:
         return self.path.name
 
 
+_held: weakref.WeakSet[Upload] = weakref.WeakSet()
+
+
 def store(name: str, content: bytes | memoryview) -> Upload:
     """Writes an upload. The folder is deleted when the `Upload` is no longer referred to."""
     folder = tempfile.TemporaryDirectory(prefix="ago-upload-", ignore_cleanup_errors=True)
     path = Path(folder.name) / _plain_name(name)
     path.write_bytes(content)
-    return Upload(path, hashlib.sha256(content).hexdigest(), folder)
+    upload = Upload(path, hashlib.sha256(content).hexdigest(), folder)
+    _held.add(upload)
+    return upload
+
+
+def find(digits: str) -> Upload | None:
+    """An upload that some session still holds, by the first digits of its SHA-256."""
+    return next((upload for upload in list(_held) if upload.sha256.startswith(digits)), None)
 
 
 def _plain_name(name: str) -> str:
