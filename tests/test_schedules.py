@@ -177,7 +177,7 @@ def test_moves_that_are_refused_leave_correct_code(refused, monkeypatch):
 def test_equal_functions_are_scheduled_once(monkeypatch):
     function = fused(lambda _, x: op.exp(x), (3, 4))
     seen = []
-    monkeypatch.setattr(analytic, "schedule_function", lambda f, machine: seen.append(f) or f)
+    monkeypatch.setattr(analytic, "schedule_function", lambda f, machine, fusion: seen.append(f) or f)
     module = tvm.IRModule({name: function.with_attr("global_symbol", name) for name in ("a", "b")})
     result = schedule_module(module, AVX2)
     assert len(seen) == 1
@@ -256,3 +256,17 @@ def test_layer_norm_goes_into_the_task_of_the_products_that_read_it():
     function = fused(build, (196, 96), (96,), (96,), (96, 192), (192, 96))
     for machine in (AVX512, replace(NEON, cores=1)):
         in_one_nest(function, machine)
+
+
+def test_without_fusion_each_stage_has_a_nest_of_its_own():
+    function, machine = attention(4, 196, 196, 24, False), replace(AVX512, cores=1)
+    fused_nest, apart = (schedule_function(function, machine, fusion) for fusion in (True, False))
+    assert loops_outside(fused_nest) < loops_outside(apart)
+    expected, found = outputs([function, apart])
+    assert relative_error(found, expected) <= 1e-5
+
+
+def loops_outside(function):
+    """Nests that stand beside each other."""
+    body = function.body.block.body
+    return len(body.seq) if isinstance(body, tvm.tirx.SeqStmt) else 1

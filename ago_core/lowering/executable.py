@@ -12,7 +12,7 @@ from tvm import relax, tirx
 
 from ago_core.graph.model import Model, Progress
 from ago_core.lowering.build import without_updates_in_place
-from ago_core.lowering.regroup import regroup, subgraph_name
+from ago_core.lowering.regroup import kernel_names, regroup, subgraph_name
 from ago_core.partition.partition import Partition
 from ago_core.schedules.analytic import schedule_module
 from ago_core.schedules.machine import machine_of
@@ -25,6 +25,8 @@ class Compiled:
     Attributes:
         executable: TVM's executable, for `relax.VirtualMachine` or for export.
         target: what it was compiled for.
+        kernels: for each subgraph the name of the function that it calls, which equal subgraphs share; "" for a call
+            into a library.
         build_seconds: wall time from the partition to the executable.
     """
 
@@ -32,6 +34,7 @@ class Compiled:
     partition: Partition
     executable: tvm.runtime.Executable
     target: tvm.target.Target
+    kernels: tuple[str, ...]
     build_seconds: float
 
 
@@ -54,28 +57,33 @@ def compile_model(
     target: tvm.target.Target,
     progress: Progress = lambda _: None,
     functions: Functions = UNTUNED,
+    fusion: bool = True,
 ) -> Compiled:
     """Builds an executable for `target`.
 
     Args:
         functions: what tuning found; the other subgraphs get the analytic schedule. Equal subgraphs are compiled
             once, with what is given for the first of them.
+        fusion: whether the analytic schedule may put several stages into one nest (intensive fusion).
     """
     start = time.perf_counter()
     progress("Grouping operators into subgraphs")
     module = regroup(model, partition)
     progress("Scheduling loop nests")
-    module = _schedule(module, target, functions)
+    kernels = kernel_names(model, partition, module)
+    module = _schedule(module, target, functions, fusion)
     progress(f"Generating code for {len(partition)} subgraphs")
     executable = relax.build(without_updates_in_place(module), target, relax_pipeline=_pipeline(target))
-    return Compiled(model, partition, executable, target, time.perf_counter() - start)
+    return Compiled(model, partition, executable, target, kernels, time.perf_counter() - start)
 
 
-def _schedule(module: tvm.IRModule, target: tvm.target.Target, functions: Functions) -> tvm.IRModule:
+def _schedule(
+    module: tvm.IRModule, target: tvm.target.Target, functions: Functions, fusion: bool = True
+) -> tvm.IRModule:
     """Puts what was tuned in the place of its subgraph's function, and schedules the others."""
     tuned = {subgraph_name(index): function for index, function in functions.items()}
     others = {gvar: function for gvar, function in module.functions_items() if gvar.name_hint not in tuned}
-    scheduled = schedule_module(tvm.IRModule(others), machine_of(target))
+    scheduled = schedule_module(tvm.IRModule(others), machine_of(target), fusion)
     for gvar, _ in module.functions_items():
         name = gvar.name_hint
         function = tuned[name].with_attr("global_symbol", name) if name in tuned else scheduled[name]

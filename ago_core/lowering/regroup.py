@@ -38,6 +38,17 @@ def subgraph_name(index: int) -> str:
     return f"subgraph_{index}"
 
 
+def kernel_names(model: Model, partition: Partition, module: tvm.IRModule) -> tuple[str, ...]:
+    """For each subgraph the name of the function that `main` calls; "" for a call into a library.
+
+    Args:
+        module: of `regroup`. Its `main` calls the subgraphs in the partition's order; equal ones share a function.
+    """
+    called = iter([b.value.args[0].name_hint for b in main_bindings(module) if is_call_tir(b.value)])
+    groups = _group_bindings(model, partition, main_bindings(model.module))
+    return tuple("" if group.is_extern else next(called) for group in groups)
+
+
 def regroup_one(model: Model, partition: Partition, index: int) -> tirx.PrimFunc | None:
     """The PrimFunc of one subgraph, not scheduled; None for a library call, which has none."""
     group = _group_bindings(model, partition, main_bindings(model.module))[index]

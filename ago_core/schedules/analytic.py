@@ -22,7 +22,7 @@ from ago_core.schedules.normalise import blocks_of, is_plain_reduction, is_reduc
 from ago_core.schedules.pointwise import vectorise
 from ago_core.schedules.prepare import normalised, prepare
 from ago_core.schedules.rows import reduce_rows, row_axis
-from ago_core.schedules.stages import Group, group_stages, groupings, read_stages
+from ago_core.schedules.stages import Group, apart, group_stages, groupings, read_stages
 from ago_core.schedules.tile import choose_tile, vector_axis
 
 REFUSALS = (tvm.s_tir.ScheduleError, tvm.error.InternalError, ValueError)
@@ -32,15 +32,15 @@ SERIAL_ITERATIONS = 1 << 13
 """A nest of fewer iterations ends sooner than a second core would start on it."""
 
 
-def schedule_module(module: tvm.IRModule, machine: Machine) -> tvm.IRModule:
-    """Schedules every PrimFunc of a module, each different one once."""
+def schedule_module(module: tvm.IRModule, machine: Machine, fusion: bool = True) -> tvm.IRModule:
+    """Schedules every PrimFunc of a module, each different one once; `fusion` as in `schedule_function`."""
     scheduled: dict[StructuralKey, tirx.PrimFunc] = {}
     for gvar, function in module.functions_items():
         if not isinstance(function, tirx.PrimFunc):
             continue
         key = StructuralKey(_unnamed(function))
         if key not in scheduled:
-            scheduled[key] = schedule_function(_unnamed(function), machine)
+            scheduled[key] = schedule_function(_unnamed(function), machine, fusion)
         module.update_func(gvar, scheduled[key].with_attr("global_symbol", gvar.name_hint))
     return module
 
@@ -49,10 +49,16 @@ def _unnamed(function: tirx.PrimFunc) -> tirx.PrimFunc:
     return function.without_attr("global_symbol") if "global_symbol" in (function.attrs or {}) else function
 
 
-def schedule_function(function: tirx.PrimFunc, machine: Machine) -> tirx.PrimFunc:
-    """The function scheduled; its results stay the same but for rounding."""
+def schedule_function(function: tirx.PrimFunc, machine: Machine, fusion: bool = True) -> tirx.PrimFunc:
+    """The function scheduled; its results stay the same but for rounding.
+
+    Args:
+        fusion: whether a nest may hold several stages (intensive fusion); else each stage has its own.
+    """
     sch = normalised(function, machine)
-    return _settled(sch, group_stages(read_stages(sch), machine), machine)[1].mod["main"]
+    stages = read_stages(sch)
+    groups = group_stages(stages, machine) if fusion else apart(stages)
+    return _settled(sch, groups, machine)[1].mod["main"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +72,12 @@ class Variant:
 
     module: tvm.IRModule
     groups: list[Group]
+
+
+def estimated_best(function: tirx.PrimFunc, machine: Machine) -> tuple[Variant, Schedule]:
+    """The variant with the least estimated time, and its schedule with a trace."""
+    sch = normalised(function, machine)
+    return _settled(sch, group_stages(read_stages(sch), machine), machine)
 
 
 def variants(function: tirx.PrimFunc, machine: Machine) -> list[Variant]:

@@ -127,8 +127,12 @@ def _groups(stages: list[Stage], machine: Machine) -> Iterator[tuple[int, float,
 def groupings(stages: list[Stage], machine: Machine) -> list[list[Group]]:
     """Ways to group the stages: the estimated best, each by itself, all in one nest."""
     whole = _group_all(stages, machine)
-    alone = [Group((stage,), None) for stage in stages]
-    return [group_stages(stages, machine), alone, *([[whole]] if whole else [])]
+    return [group_stages(stages, machine), apart(stages), *([[whole]] if whole else [])]
+
+
+def apart(stages: list[Stage]) -> list[Group]:
+    """Each stage in a nest of its own: no intensive fusion."""
+    return [Group((stage,), None) for stage in stages]
 
 
 def _group_all(stages: list[Stage], machine: Machine) -> Group | None:
@@ -247,6 +251,11 @@ def tasks(stages: tuple[Stage, ...], machine: Machine) -> list[Task]:
 def count_of(task: Task, nest: Nest) -> int:
     """How many tasks there are."""
     return math.prod(nest.axes[axis].extent // extent for axis, extent in task.cuts)
+
+
+def group_cycles(group: Group, machine: Machine) -> float:
+    """Estimated cycles from a group's start until its result is in memory, of all cores that share the work."""
+    return _time(group.stages, group.task, machine) + _traffic(group.stages[-1].bytes, costs_of(machine)) / machine.cores
 
 
 def _time(stages: tuple[Stage, ...], task: Task | None, machine: Machine) -> float:

@@ -69,6 +69,10 @@ class Work:
     def method(self) -> str:
         return self.partition.method
 
+    def prepare(self, folder: Path) -> None:
+        """Writes what the command reads into the job's own folder."""
+        (folder / PARTITION).write_text(json.dumps(self.partition.to_json()))
+
     def arguments(self, folder: Path) -> list[str]:
         """The command's arguments; `folder` is the job's own."""
         partition = ["--tuned", str(self.tuned[0])] if self.tuned else ["--partition", str(folder / PARTITION)]
@@ -146,7 +150,7 @@ class Job:
             self.progress.step("Starting the compiler")
             self.state = State.RUNNING
             folder = Path(self._folder.name)
-            (folder / PARTITION).write_text(json.dumps(self.work.partition.to_json()))
+            self.work.prepare(folder)
             with (folder / REPORT).open("wb") as stdout:
                 self._process = subprocess.Popen(
                     [*self._command, *self.work.arguments(folder)],

@@ -1,0 +1,116 @@
+"""Where the time of an inference went, as plain data: what `profiler.measure_profiles` measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from ago_core.errors import UserError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of repeated measurements, in seconds."""
+
+    median: float
+    q1: float
+    q3: float
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """One kernel of one inference.
+
+    Attributes:
+        subgraph: its index in the partition.
+        start: seconds since the inference began.
+        seconds: that it took.
+    """
+
+    subgraph: int
+    start: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One plan of a model, measured on this machine.
+
+    Attributes:
+        model_hash: of the graph.
+        method: how the partition was made.
+        groups: operator ids of each subgraph, in the partition's order.
+        fusion: whether the analytic schedule could put several stages into one nest (intensive fusion).
+        tuned: the folder of the session whose functions were compiled; "" where none were.
+        max_rel_error: of the outputs against ONNX Runtime's, see `reference.relative_error`.
+        whole: seconds of an inference, without any clock inside.
+        subgraphs: seconds of each subgraph's kernel; None where it has none: a view of a tensor, or a library call.
+        calls: the kernels of that inference, with the clock, whose kernels' sum was the median.
+        clock: seconds that timing a call takes by itself; in each of `subgraphs`.
+        runs: inferences without the clock, and as many with it.
+        threads: that ran it.
+        machine: the processor.
+        target: what was compiled for.
+        build_seconds: from the partition to the executable.
+        at: when it was measured, Unix time.
+    """
+
+    model: str
+    model_hash: str
+    method: str
+    groups: tuple[tuple[int, ...], ...]
+    fusion: bool
+    tuned: str
+    max_rel_error: float
+    whole: Spread
+    subgraphs: tuple[Spread | None, ...]
+    calls: tuple[KernelCall, ...]
+    clock: float
+    runs: int
+    threads: int
+    machine: str
+    target: str
+    build_seconds: float
+    at: float
+
+    @property
+    def sum_of_parts(self) -> float:
+        """Seconds: the sum of the subgraphs' medians."""
+        return sum(part.median for part in self.subgraphs if part)
+
+    @property
+    def key(self) -> str:
+        """The same for every profile of one plan: see `plan_key`."""
+        return plan_key(self.model_hash, self.groups, self.fusion, self.tuned)
+
+    def to_json(self) -> dict:
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+def plan_key(model_hash: str, groups: Sequence[Sequence[int]], fusion: bool, tuned: str) -> str:
+    """A content hash of what was compiled, but for what a session found since: its partition is part of it."""
+    content = json.dumps([SCHEMA, model_hash, [list(group) for group in groups], fusion, tuned])
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def profile_from_json(data: object) -> Profile:
+    """Reads what `Profile.to_json` wrote.
+
+    Raises:
+        UserError: it is something else, or of another version.
+    """
+    if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
+        raise UserError("This is no profile of this version: measure again.")
+    try:
+        fields = {name: value for name, value in data.items() if name != "schema"}
+        fields["groups"] = tuple(tuple(map(int, group)) for group in data["groups"])
+        fields["whole"] = Spread(**data["whole"])
+        fields["subgraphs"] = tuple(part and Spread(**part) for part in data["subgraphs"])
+        fields["calls"] = tuple(KernelCall(**call) for call in data["calls"])
+        return Profile(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"The profile cannot be read: {error!r}. Measure again.") from error

@@ -1,0 +1,75 @@
+"""Where the time of an inference goes, measured in place and kept as plain data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ago_core.artifacts.profile import profile_from_json
+from ago_core.artifacts.profiler import Entrant, Event, kernel_calls, measure_profiles
+from ago_core.artifacts.verify import TOLERANCE
+from ago_core.devices.local import host_target
+from ago_core.errors import UserError
+from ago_core.graph.model import load_model
+from ago_core.lowering.executable import compile_model
+from tests.networks import METHODS, inverted_residual, partition_by
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load_model(inverted_residual(tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture(scope="module")
+def profiles(model):
+    entrants = [Entrant(compile_model(model, partition_by(model, method), host_target(1))) for method in METHODS]
+    return measure_profiles(entrants, threads=1, rounds=5)
+
+
+def test_every_subgraph_of_every_plan_is_timed(model, profiles):
+    for profile, method in zip(profiles, METHODS, strict=True):
+        assert (profile.method, profile.groups) == (method, partition_by(model, method).subgraphs)
+        assert [call.subgraph for call in profile.calls] == list(range(len(profile.groups)))
+        assert all(part.q1 <= part.median <= part.q3 and part.median > 0 for part in profile.subgraphs)
+        assert profile.whole.median > 0 and profile.clock > 0 and profile.max_rel_error <= TOLERANCE
+
+
+def test_the_calls_of_an_inference_follow_each_other(profiles):
+    for profile in profiles:
+        ends = [0.0, *(call.start + call.seconds for call in profile.calls)]
+        assert all(call.start >= end for call, end in zip(profile.calls, ends))
+
+
+def test_a_profile_is_plain_data(profiles):
+    for profile in profiles:
+        assert profile_from_json(json.loads(json.dumps(profile.to_json()))) == profile
+
+
+@pytest.mark.parametrize("data", [[], {}, {"schema": 0}, {"schema": 1, "groups": [[0]]}])
+def test_what_is_no_profile_is_one_sentence(data):
+    with pytest.raises(UserError, match="easure again"):
+        profile_from_json(data)
+
+
+def test_plans_have_keys_of_their_own(profiles):
+    first, second = profiles
+    variants = [first, second, replace(first, fusion=False), replace(first, tuned="a"), replace(first, model_hash="h")]
+    assert len({profile.key for profile in variants}) == len(variants)
+    assert replace(first, at=0.0, threads=7).key == first.key
+
+
+def test_calls_are_given_to_subgraphs_in_order():
+    events = [Event(name, start, 1.0) for start, name in enumerate(["a", "vm.builtin.kill", "b", "a"])]
+    found = kernel_calls(events, ["a", "b", "", "a"])
+    assert [(call.subgraph, call.start) for call in found] == [(0, 0), (1, 2), (3, 3)]
+
+
+def test_a_subgraph_that_became_a_view_has_no_call():
+    assert [call.subgraph for call in kernel_calls([Event("b", 0.0, 1.0)], ["a", "b"])] == [1]
+
+
+def test_calls_in_another_order_are_refused():
+    with pytest.raises(ValueError, match="another order"):
+        kernel_calls([Event("b", 0.0, 1.0), Event("a", 1.0, 1.0)], ["a", "b"])
