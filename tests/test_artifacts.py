@@ -266,3 +266,13 @@ def test_links_and_bombs_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MAX_FILES", 0)
     with pytest.raises(UserError, match="holds 1 files"):
         open_artifact(tmp_path / "bomb.zip")
+
+
+def test_a_report_is_made_of_it(exported, tmp_path, capsys):
+    from app.report import main as write_report
+
+    assert write_report([str(exported), "--output", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "Tuned, tuned by session" in page and "--tuned tuned" in page
+    assert write_report([str(exported), str(exported), "--output", str(tmp_path / "two.html")]) == 2
+    assert "give each plan once" in capsys.readouterr().err
