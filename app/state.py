@@ -279,29 +279,43 @@ def asks_why() -> bool:
 
 def start(kind: str, method: str) -> Job:
     """Submits a "run" or "export" of the current model under one of its partitions, as it is now."""
+    return submit(work(kind, method))
+
+
+def submit(wanted: Work) -> Job:
+    """Has some work on the current model done."""
     own = session()
-    work = _work(kind, method)
-    job = job_queue().submit(work, keep=own.upload)
-    done = last_done(kind, method)
+    job = job_queue().submit(wanted, keep=own.upload)
+    done = done_job(wanted)
     if not own.runs:
         own.runs, own.jobs = boards().new()
-    own.jobs[work] = [done, job] if done else [job]
+    own.jobs[wanted] = [done, job] if done else [job]
     return job
 
 
 def last_job(kind: str, method: str) -> Job | None:
     """The last job of this kind for the current model and partition, whatever became of it."""
-    jobs = session().jobs.get(_work(kind, method))
-    return jobs[-1] if jobs else None
+    return latest_job(work(kind, method))
 
 
 def last_done(kind: str, method: str) -> Job | None:
     """The last job of this kind for the current model and partition that has a result."""
-    jobs = session().jobs.get(_work(kind, method), [])
-    return next((job for job in reversed(jobs) if job.state is State.DONE), None)
+    return done_job(work(kind, method))
 
 
-def _work(kind: str, method: str) -> Work:
+def latest_job(wanted: Work) -> Job | None:
+    """The last job that did, or is to do, some work, whatever became of it."""
+    jobs = session().jobs.get(wanted)
+    return jobs[-1] if jobs else None
+
+
+def done_job(wanted: Work) -> Job | None:
+    """The last job that did some work and has a result."""
+    return next((job for job in reversed(session().jobs.get(wanted, [])) if job.state is State.DONE), None)
+
+
+def work(kind: str, method: str) -> Work:
+    """On the current model, under one of its partitions or as the chosen session tuned it."""
     if method != TUNED:
         return Work(kind, session().choice, study().partitions[method])
     folder, partition, version = _tuned()
