@@ -590,6 +590,3 @@ def test_the_phases_that_the_page_knows_are_those_of_the_plan():
     from visualizers.tuning import KIND_STYLES
 
     assert set(KIND_STYLES) == {kind.value for kind in TaskKind} and TaskKind.JOIN.value == tuning_history.JOIN
-    from ago_core.tuning import best
-
-    assert best.FILE == tuning.BEST

@@ -15,8 +15,9 @@ import pytest
 
 from ago_core.errors import UserError
 from ago_core.tuning.events import Command, Kind
+from ago_core.tuning.files import JOURNAL
 from ago_core.tuning.interfaces import Measurement
-from ago_core.tuning.journal import FILE, check_journal, create_journal, open_journal, read_journal
+from ago_core.tuning.journal import DamagedJournal, check_journal, create_journal, open_journal, read_journal
 from ago_core.tuning.records import COLUMNS, write_csv
 from ago_core.tuning.repair import repair
 
@@ -206,9 +207,9 @@ with open_journal(Path(sys.argv[1])) as journal:
     os._exit(9)
 """
     in_a_process(code, folder)
-    log = folder / f"{FILE}-wal"
+    log = folder / f"{JOURNAL}-wal"
     os.truncate(log, log.stat().st_size - left)
-    (folder / f"{FILE}-shm").unlink()
+    (folder / f"{JOURNAL}-shm").unlink()
     return folder
 
 
@@ -229,12 +230,12 @@ def overwrite_middle(path: Path, pages: int) -> None:
 
 def test_a_damaged_page_is_a_sentence_and_the_rest_is_saved(folder, tmp_path):
     add_trials(folder, 200)
-    overwrite_middle(folder / FILE, pages=3)
-    damage = (folder / FILE).read_bytes()
-    with pytest.raises(UserError, match=r"damaged.*--repair"):
+    overwrite_middle(folder / JOURNAL, pages=3)
+    damage = (folder / JOURNAL).read_bytes()
+    with pytest.raises(DamagedJournal, match=r"damaged.*--repair"):
         check_journal(folder)
     out = tmp_path / "out.csv"
-    with pytest.raises(UserError, match="damaged"), read_journal(folder) as journal:
+    with pytest.raises(DamagedJournal), read_journal(folder) as journal:
         write_csv(journal, out)
     before = [int(row["trial"]) for row in csv.DictReader(out.open())]
     assert 10 < len(before) < 200 and before == list(range(1, len(before) + 1))
@@ -257,22 +258,22 @@ def test_repair_leaves_a_whole_journal_as_it_is_and_refuses_what_is_none(folder)
     assert repair(folder) == 20
     with read_journal(folder) as journal:
         assert journal.events() == events
-    (folder / FILE).write_bytes(b"not a database" * 100)
+    (folder / JOURNAL).write_bytes(b"not a database" * 100)
     with pytest.raises(UserError, match="Nothing can be saved"):
         repair(folder)
-    assert (folder / FILE).read_bytes() == b"not a database" * 100 and not list(folder.glob("*repaired*"))
+    assert (folder / JOURNAL).read_bytes() == b"not a database" * 100 and not list(folder.glob("*repaired*"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database" * 100])
 def test_a_file_that_is_no_journal(folder, content):
-    for file in folder.glob(f"{FILE}*"):
+    for file in folder.glob(f"{JOURNAL}*"):
         file.unlink()
-    (folder / FILE).write_bytes(content)
-    with pytest.raises(UserError, match=r"damaged"), read_journal(folder):
+    (folder / JOURNAL).write_bytes(content)
+    with pytest.raises(DamagedJournal), read_journal(folder):
         pass
-    with pytest.raises(UserError, match=r"damaged"), open_journal(folder):
+    with pytest.raises(DamagedJournal), open_journal(folder):
         pass
-    assert (folder / FILE).read_bytes() == content
+    assert (folder / JOURNAL).read_bytes() == content
 
 
 def test_a_record_that_cannot_be_parsed_is_named(folder):
@@ -282,7 +283,7 @@ def test_a_record_that_cannot_be_parsed_is_named(folder):
     with read_journal(folder) as journal:
         rows = journal.trials()
         assert [next(rows).id, next(rows).id] == [1, 2]
-        with pytest.raises(UserError, match=r"damaged.*trial 3"):
+        with pytest.raises(DamagedJournal, match=r"damaged.*trial 3"):
             next(rows)
     assert repair(folder) == 2 == trials_in(folder)
 

@@ -10,7 +10,7 @@ from tests import tuning_journals
 from visualizers import tuning as plots
 from visualizers import tuning_history as known
 from visualizers.tuning_history import History
-from visualizers.tuning_units import duration, milliseconds
+from visualizers.units import duration, milliseconds
 
 
 @pytest.fixture(scope="module")

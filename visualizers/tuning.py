@@ -27,7 +27,7 @@ from visualizers.tuning_history import (
     reason_of,
     reasons,
 )
-from visualizers.tuning_units import latency_axis, time_axis
+from visualizers.units import latency_axis, time_axis
 
 HUES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
 DASHES = ("solid", "dash", "dashdot", "longdash")

@@ -14,9 +14,9 @@ from ago_core.errors import UserError
 from ago_core.graph.model import Model
 from ago_core.lowering.regroup import regroup_one
 from ago_core.partition.partition import Partition, make_partition, partition_from_json
+from ago_core.tuning.files import BEST
 from ago_core.tuning.plan import Deployed, deployed_partition
 
-FILE = "best.json"
 SCHEMA = 1
 
 Rebuild = Callable[[tirx.PrimFunc, str], tirx.PrimFunc]
@@ -71,7 +71,7 @@ def write_best(
         row = {"subgraph": index, "task": task, "seconds": seconds[partition.subgraphs[index]]}
         rows.append(row | {"trial": found[task].trial, "like": found[task].operators, "trace": found[task].trace})
     data = {"schema": SCHEMA, "model": model.name, "target": target, "partition": partition.to_json()}
-    _write(folder / FILE, json.dumps(data | {"functions": rows}, indent=1))
+    _write(folder / BEST, json.dumps(data | {"functions": rows}, indent=1))
 
 
 def _write(path: Path, text: str) -> None:
@@ -98,25 +98,35 @@ def read_best(folder: Path, model: Model, rebuild: Rebuild) -> Best:
     Raises:
         UserError: the session has no result yet, or one of another model or version; a schedule does not apply.
     """
+    return best_from(read_data(folder), model, rebuild)
+
+
+def read_data(folder: Path) -> dict:
+    """What `write_best` wrote. Raises UserError where there is nothing, or it is of another version."""
     try:
-        data = json.loads((folder / FILE).read_text())
-        schema, target, rows = data["schema"], data["target"], data["functions"]
+        data = json.loads((folder / BEST).read_text())
+        schema, _, _ = data["schema"], data["target"], data["functions"]
     except FileNotFoundError as error:
         raise UserError(
             f"The session in {folder} has no result yet: let it run, or stop it to use what it has."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / FILE} cannot be read: {error}. Resume the session to write it anew.") from error
+        raise UserError(f"{folder / BEST} cannot be read: {error}. Resume the session to write it anew.") from error
     if schema != SCHEMA:
-        raise UserError(f"{folder / FILE} has schema {schema!r}; this version reads {SCHEMA}.")
+        raise UserError(f"{folder / BEST} has schema {schema!r}; this version reads {SCHEMA}.")
+    return data
+
+
+def best_from(data: Mapping, model: Model, rebuild: Rebuild) -> Best:
+    """The same as `read_best`, of data that has been read. Raises UserError where it does not fit the model."""
     partition = partition_from_json(model.graph, data["partition"])
     rebuilt: dict[int, tirx.PrimFunc] = {}
     functions = {}
-    for row in rows:
+    for row in data["functions"]:
         if row["task"] not in rebuilt:
             rebuilt[row["task"]] = _rebuild(model, row, rebuild)
         functions[row["subgraph"]] = rebuilt[row["task"]]
-    return Best(partition, functions, target)
+    return Best(partition, functions, data["target"])
 
 
 def _rebuild(model: Model, row: Mapping, rebuild: Rebuild) -> tirx.PrimFunc:

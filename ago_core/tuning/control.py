@@ -15,13 +15,12 @@ from typing import Any
 from ago_core.errors import UserError
 from ago_core.tuning import lock
 from ago_core.tuning.events import Command, Kind, State
-from ago_core.tuning.journal import FILE as JOURNAL
+from ago_core.tuning.files import JOURNAL, LOCK, LOG
 from ago_core.tuning.journal import JournalReader, check_journal, create_journal, open_journal, read_journal
 from ago_core.tuning.settings import TuningSettings, settings_from_json
 
 PROGRAM = (sys.executable, "-m", "ago_core.tuning.session")
 ROOT = Path(__file__).resolve().parents[2]
-LOG = "tuner.log"
 RECENT_TRIALS = 128
 """That the rate is taken from."""
 LEAST_FREE = 1 << 20
@@ -149,7 +148,7 @@ def start(folder: Path, program: tuple[str, ...] | None = None) -> None:
 
 def files(folder: Path) -> list[Path]:
     """What a session that has measured nothing consists of."""
-    return [*folder.glob(f"{JOURNAL}*"), folder / LOG, folder / lock.FILE]
+    return [*folder.glob(f"{JOURNAL}*"), folder / LOG, folder / LOCK]
 
 
 def pause(folder: Path) -> None:

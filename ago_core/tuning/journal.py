@@ -21,9 +21,9 @@ from typing import Any
 
 from ago_core.errors import UserError
 from ago_core.tuning.events import Command, Event, Kind, State
+from ago_core.tuning.files import JOURNAL
 from ago_core.tuning.interfaces import Measurement
 
-FILE = "journal.sqlite"
 SCHEMA = 1
 BUSY_SECONDS = 10.0
 """How long a write waits for another one, such as a command that is being sent."""
@@ -43,6 +43,16 @@ CREATE TABLE commands(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, 
 """
 TRIAL = "id, task, seconds, error, correct, device, at, elapsed"
 """Columns of a `Trial`."""
+
+
+class DamagedJournal(UserError):
+    """The journal is not as it was written. `repair.repair` saves what can be read of it."""
+
+    def __init__(self, folder: Path, detail: str):
+        super().__init__(
+            f"The journal {folder / JOURNAL} is damaged ({detail}); nothing was changed in it. "
+            f"Go on with what can be read of it by: python -m ago_core resume {folder} --repair."
+        )
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,7 @@ class JournalReader:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise damaged(self.folder, f"{what} cannot be read") from error
+            raise DamagedJournal(self.folder, f"{what} cannot be read") from error
 
     def _rows(self, query: str, *values: object) -> Iterator[tuple]:
         """Rows as they are read: those before a damaged page are given before the error is raised."""
@@ -250,14 +260,14 @@ def create_journal(folder: Path, meta: Mapping[str, Any]) -> None:
     Raises:
         UserError: there is a session in it already, or it cannot be written.
     """
-    if (folder / FILE).exists():
+    if (folder / JOURNAL).exists():
         raise UserError(f"{folder} holds a session already; resume it, or choose another folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be made: {error.strerror}; choose another one.") from error
     with explained(folder):
-        connection = sqlite3.connect(folder / FILE, isolation_level=None)
+        connection = sqlite3.connect(folder / JOURNAL, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(TABLES)
@@ -273,7 +283,7 @@ def open_journal(folder: Path) -> Iterator[Journal]:
     """For writing. Raises UserError where there is none of this version, it is damaged, or it cannot be written."""
     _require(folder)
     with explained(folder):
-        connection = sqlite3.connect(folder / FILE, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(folder / JOURNAL, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     with contextlib.closing(connection):
         journal = Journal(folder, connection)
         _check_schema(journal)
@@ -300,12 +310,12 @@ def check_journal(folder: Path) -> None:
     with read_journal(folder) as reader:
         found = next(reader._rows("PRAGMA quick_check(1)"))[0]
         if found != "ok":
-            raise damaged(folder, found.splitlines()[-1])
+            raise DamagedJournal(folder, found.splitlines()[-1])
 
 
 def _require(folder: Path) -> None:
-    if not (folder / FILE).is_file():
-        raise UserError(f"There is no session in {folder}: it has no {FILE}.")
+    if not (folder / JOURNAL).is_file():
+        raise UserError(f"There is no session in {folder}: it has no {JOURNAL}.")
 
 
 def _check_schema(reader: JournalReader) -> None:
@@ -325,14 +335,14 @@ def _read_only(folder: Path, stack: contextlib.ExitStack) -> sqlite3.Connection:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
     copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ago-journal-")))
-    for file in (folder / FILE, folder / f"{FILE}-wal"):
+    for file in (folder / JOURNAL, folder / f"{JOURNAL}-wal"):
         if file.exists():
             shutil.copyfile(file, copy / file.name)
     return _connect_read_only(copy)
 
 
 def _connect_read_only(folder: Path) -> sqlite3.Connection:
-    address = f"{(folder / FILE).absolute().as_uri()}?mode=ro"
+    address = f"{(folder / JOURNAL).absolute().as_uri()}?mode=ro"
     return sqlite3.connect(address, BUSY_SECONDS, uri=True, isolation_level=None, check_same_thread=False)
 
 
@@ -346,7 +356,7 @@ def explained(folder: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):  # the last: no such table
-            raise damaged(folder, str(error)) from error
+            raise DamagedJournal(folder, str(error)) from error
         reasons = {
             sqlite3.SQLITE_FULL: "the disk is full; make room and resume it",
             sqlite3.SQLITE_IOERR: "the disk is full or failing; make room and resume it",
@@ -357,11 +367,3 @@ def explained(folder: Path) -> Iterator[None]:
         }
         reason = reasons.get(code, str(error))
         raise UserError(f"The session in {folder} cannot be written: {reason}. No earlier trial is lost.") from error
-
-
-def damaged(folder: Path, detail: str) -> UserError:
-    """The sentence about a journal that is not as it was written."""
-    return UserError(
-        f"The journal {folder / FILE} is damaged ({detail}); nothing was changed in it. "
-        f"Go on with what can be read of it by: python -m ago_core resume {folder} --repair."
-    )

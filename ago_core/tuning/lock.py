@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from ago_core.errors import UserError
+from ago_core.tuning.files import LOCK
 
-FILE = "tuner.lock"
 TRY_SECONDS = 1.0
 """Somebody who asks whether it is held holds it for a moment."""
 
@@ -24,7 +24,7 @@ def take_lock(folder: Path) -> int:
         UserError: another process holds it, or it cannot be written.
     """
     try:
-        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise UserError(f"The session in {folder} cannot be started: {error.strerror}; make it writable.") from error
     end = time.monotonic() + TRY_SECONDS
@@ -42,7 +42,7 @@ def take_lock(folder: Path) -> int:
 def is_held(folder: Path) -> bool:
     """Whether a process holds it."""
     try:
-        with (folder / FILE).open() as file:
+        with (folder / LOCK).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ago_core.errors import UserError
-from ago_core.tuning.journal import FILE, SCHEMA, TABLES, explained
+from ago_core.tuning.files import JOURNAL
+from ago_core.tuning.journal import SCHEMA, TABLES, explained
 from ago_core.tuning.lock import take_lock
 
 KEPT_AS = "damaged"
@@ -30,17 +31,17 @@ def repair(folder: Path) -> int:
     Raises:
         UserError: the session runs, nothing of use can be read, or the folder cannot be written.
     """
-    lock, new = take_lock(folder), folder / f"{FILE}-repaired"
+    lock, new = take_lock(folder), folder / f"{JOURNAL}-repaired"
     try:
         with explained(folder):
             new.unlink(missing_ok=True)
             count = _copy(folder, new)
             number = 1 + sum(1 for _ in folder.glob(f"{KEPT_AS}-*.sqlite"))
             for suffix in ("-shm", "-wal", ""):  # the file itself last: until then, a repair can be repeated
-                old = folder / f"{FILE}{suffix}"
+                old = folder / f"{JOURNAL}{suffix}"
                 if old.exists():
                     old.rename(folder / f"{KEPT_AS}-{number}.sqlite{suffix}")
-            new.rename(folder / FILE)
+            new.rename(folder / JOURNAL)
         return count
     finally:
         with contextlib.suppress(OSError):
@@ -49,7 +50,7 @@ def repair(folder: Path) -> int:
 
 
 def _copy(folder: Path, new: Path) -> int:
-    address = f"{(folder / FILE).absolute().as_uri()}?mode=ro"
+    address = f"{(folder / JOURNAL).absolute().as_uri()}?mode=ro"
     with (
         contextlib.closing(sqlite3.connect(address, uri=True)) as source,
         contextlib.closing(sqlite3.connect(new)) as target,
@@ -63,7 +64,7 @@ def _copy(folder: Path, new: Path) -> int:
         target.execute("PRAGMA journal_mode = WAL")
         meta = dict(target.execute("SELECT key, value FROM meta"))
         if meta.get("schema") != str(SCHEMA) or "settings" not in meta:
-            raise UserError(f"Nothing can be saved of the journal {folder / FILE}: what it was about is lost.")
+            raise UserError(f"Nothing can be saved of the journal {folder / JOURNAL}: what it was about is lost.")
         return target.execute("SELECT count(*) FROM trials").fetchone()[0]
 
 

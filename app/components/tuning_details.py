@@ -11,8 +11,7 @@ from app.services.tuning_feed import Feed
 from app.services.tuning_text import WHY, about_rows, device_rows, join_rows, join_text
 from visualizers import tuning as plots
 from visualizers.tuning_history import History, devices, efforts, task_titles, unit_latencies
-from visualizers.tuning_units import milliseconds
-from visualizers.units import count
+from visualizers.units import count, milliseconds
 
 SUBGRAPHS, JOINS, BUDGET, TRIALS, DEVICES, ABOUT = "Subgraphs", "Joins", "Budget", "Trials", "Devices", "About"
 TAB_KEY, TASK_KEY = "tuning-detail", "tuning-task"

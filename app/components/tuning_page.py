@@ -27,8 +27,8 @@ def tuning() -> None:
     if own.page == WATCH and not own.keys:
         own.page = SESSIONS
     _choice(own, len(store.folders()))
-    if own.error:
-        st.error(plain(own.error), icon=":material/error:")
+    if own.fault:
+        st.error(plain(str(own.fault)), icon=":material/error:")
     if own.page == WATCH:
         guarded(watching, own)
     elif own.page == SESSIONS:
@@ -55,4 +55,4 @@ def _choice(own: View, count: int) -> None:
 
 
 def _turn(own: View) -> None:
-    own.page, own.error = st.session_state[PAGE_KEY], ""
+    own.page, own.fault = st.session_state[PAGE_KEY], None

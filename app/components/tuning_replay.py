@@ -10,7 +10,7 @@ from app.components.tuning_view import View
 from app.services.tuning_feed import Feed
 from app.services.tuning_replay import SPEEDS
 from visualizers.tuning_history import History
-from visualizers.tuning_units import duration
+from visualizers.units import duration
 
 POSITION_KEY, SPEED_KEY = "replay-position", "replay-speed"
 

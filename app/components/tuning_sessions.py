@@ -12,7 +12,7 @@ from app.components.text import plain
 from app.components.tuning_view import MAX_LINES, View, attempt, watch
 from app.services.tuning import Row, session_store
 from app.services.tuning_text import list_facts
-from visualizers.tuning_units import duration
+from visualizers.units import duration
 
 POLL_SECONDS = 2.0
 ROWS = 12

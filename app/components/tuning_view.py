@@ -29,7 +29,7 @@ class View:
         over: what the main plot's horizontal axis is.
         replay: where a replay is, or None.
         asked: the state that each session was told to go into, until it is there.
-        error: one sentence about the last thing that could not be done, or "".
+        fault: why the last thing could not be done, or None.
     """
 
     page: str = NEW
@@ -37,7 +37,7 @@ class View:
     over: str = TRIALS
     replay: Replay | None = None
     asked: dict[str, State] = field(default_factory=dict)
-    error: str = ""
+    fault: UserError | None = None
 
 
 def view() -> View:
@@ -56,7 +56,7 @@ def follow(wanted: Sequence[str]) -> None:
     elif own.page == WATCH:
         own.page = SESSIONS
     if lost := [key for key in wanted if key not in known]:
-        own.error = f"The address names a session that is not there any more ({lost[0][:60]!r})."
+        own.fault = UserError(f"The address names a session that is not there any more ({lost[0][:60]!r}).")
         own.page = WATCH if known else SESSIONS
 
 
@@ -69,7 +69,7 @@ def watched() -> tuple[str, ...]:
 def watch(*keys: str) -> None:
     """Turns the page to sessions, the first one in detail."""
     own = st.session_state[KEY]
-    own.page, own.keys, own.replay, own.error = WATCH, tuple(keys[:MAX_LINES]), None, ""
+    own.page, own.keys, own.replay, own.fault = WATCH, tuple(keys[:MAX_LINES]), None, None
 
 
 def attempt(do: Callable[..., object], *args: object) -> bool:
@@ -78,9 +78,9 @@ def attempt(do: Callable[..., object], *args: object) -> bool:
     try:
         do(*args)
     except UserError as error:
-        own.error = str(error)
+        own.fault = error
         return False
-    own.error = ""
+    own.fault = None
     return True
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from ago_core.tuning import control
 from ago_core.tuning.events import State
+from ago_core.tuning.journal import DamagedJournal
 from ago_core.tuning.repair import repair
 from app.components.guard import guarded
 from app.components.text import plain, table
@@ -16,7 +17,7 @@ from app.components.tuning_details import details
 from app.components.tuning_replay import replay_bar, replayed
 from app.components.tuning_sessions import UNREADABLE, badge
 from app.components.tuning_view import MAX_LINES, View, attempt, compare_with
-from app.services.tuning import csv_of, is_damage, session_store
+from app.services.tuning import csv_of, session_store
 from app.services.tuning_feed import Feed, feed
 from app.services.tuning_replay import begin
 from app.services.tuning_report import report
@@ -29,7 +30,7 @@ from app.services.tuning_text import (
     standing,
 )
 from visualizers.tuning import TIME, TRIALS, Line, end_to_end
-from visualizers.tuning_units import duration, milliseconds
+from visualizers.units import duration, milliseconds
 
 LIVE_SECONDS, IDLE_SECONDS, REPLAY_SECONDS = 1.0, 2.0, 0.5
 """Between two looks at the journals: of a session that runs, of one that another page may resume, of a replay."""
@@ -184,7 +185,7 @@ def _more(own: View, key: str, first: Feed) -> None:
 
 def _unreadable(first: Feed) -> None:
     st.error(plain(first.error), icon=":material/broken_image:")
-    if is_damage(first.error):
+    if first.damaged:
         _offer_repair(first)
 
 
@@ -241,7 +242,7 @@ def _state_line(own: View, key: str, first: Feed, stand: Standing) -> None:
         st.warning(text + " Bring a device back, then resume.", icon=":material/devices_off:")
     else:
         st.progress(min(1.0, stand.trials / max(1, stand.total)), text=f":small[{text}]")
-    if is_damage(own.error):
+    if isinstance(own.fault, DamagedJournal):
         _offer_repair(first)
 
 

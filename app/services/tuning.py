@@ -26,6 +26,7 @@ from ago_core.partition.partition import Partition, partition_from_json
 from ago_core.partition.settings import Settings
 from ago_core.tuning import control, lock
 from ago_core.tuning.control import Request, Status
+from ago_core.tuning.files import BEST
 from ago_core.tuning.journal import read_journal
 from ago_core.tuning.records import write_csv
 from ago_core.tuning.settings import ABLATIONS, Ablation, Device, TuningSettings
@@ -48,8 +49,6 @@ ABLATION_HELPS = {
     "custom": "Your edited partition, tuned as AGO's would be.",
 }
 ADOPTED = "folders.json"
-BEST = "best.json"
-"""`ago_core.tuning.best.FILE`, whose module needs TVM."""
 FEW_TRIALS = 16
 """Sessions with fewer tell no rate."""
 MAX_NAME = 80
@@ -114,15 +113,6 @@ class Row:
     error: str = ""
     model_hash: str = ""
     threads: int = 0
-
-    @property
-    def damaged(self) -> bool:
-        return is_damage(self.error)
-
-
-def is_damage(sentence: str) -> bool:
-    """Whether an error is about a damaged journal, which can be repaired."""
-    return "is damaged (" in sentence
 
 
 class SessionStore:

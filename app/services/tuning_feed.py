@@ -11,7 +11,7 @@ from typing import Any
 from ago_core.errors import UserError
 from ago_core.tuning import control, lock
 from ago_core.tuning.events import Kind, State
-from ago_core.tuning.journal import JournalReader, read_journal
+from ago_core.tuning.journal import DamagedJournal, JournalReader, read_journal
 from app.services.kept import Kept
 from app.services.tuning import ABLATION_NAMES, device_json, signature
 from visualizers.tuning_history import History, Task, Unit, read_tasks, units
@@ -33,6 +33,7 @@ class Feed:
         history: its events so far.
         state, reason: how it stands, as `control.Status` has them.
         error: one sentence that says why it cannot be read, or "".
+        damaged: whether that is because its journal is damaged, which can be repaired.
         version: another one after each change.
     """
 
@@ -48,6 +49,7 @@ class Feed:
         self.units: tuple[Unit, ...] = ()
         self.history = History()
         self.state, self.reason, self.error = State.QUEUED, "", ""
+        self.damaged = False
         self._seen: tuple | None = None
         self._file: int | None = None
 
@@ -62,9 +64,9 @@ class Feed:
                 self._forget()  # another journal, after a repair
             try:
                 self._read()
-                self.error = ""
+                self.error, self.damaged = "", False
             except UserError as error:
-                self.error = str(error)
+                self.error, self.damaged = str(error), isinstance(error, DamagedJournal)
             self._file, self._seen = file, seen
             self.version += 1
         return self

@@ -24,8 +24,7 @@ from visualizers.tuning_history import (
     summed,
     verdicts,
 )
-from visualizers.tuning_units import duration, milliseconds
-from visualizers.units import count
+from visualizers.units import count, duration, milliseconds
 
 USER_PAUSE = "Paused by the user."
 WHY = "Why"
