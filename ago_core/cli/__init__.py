@@ -13,7 +13,7 @@ from ago_core.cli.devices import add_devices
 from ago_core.cli.inspect import inspect_command
 from ago_core.cli.partition import diff_command, edit_command, explain_command, partition_command, tasks_command
 from ago_core.cli.profile import profile_command
-from ago_core.cli.run import export_command, run_command
+from ago_core.cli.run import SHIPPED, export_command, run_command
 from ago_core.cli.tune import (
     DEFAULT_TRACKER,
     compare_command,
@@ -206,7 +206,8 @@ def _takes_runs(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--runs", type=_positive, default=30, help="timed runs (default 30)")
     threads = "default: this machine's physical cores, or as many as the session tuned for"
     sub.add_argument("--threads", type=_positive, help=threads)
-    sub.add_argument("--tuned", metavar="DIR", help="compile what this session found, its partition included")
+    tuned = f"compile what this session found, its partition included; run takes {SHIPPED}, the samples' own, too"
+    sub.add_argument("--tuned", metavar="DIR", help=tuned)
 
 
 def _weight(text: str) -> float:

@@ -8,6 +8,9 @@ from pathlib import Path
 from ago_core.cli.common import chosen_partition, load, progress, show, threads
 from ago_core.errors import UserError
 
+SHIPPED = "shipped"
+"""For --tuned: the records that ship with the sample networks."""
+
 
 def run_command(args: argparse.Namespace) -> int:
     from ago_core.artifacts.verify import TOLERANCE, verify, versions
@@ -41,6 +44,8 @@ def export_command(args: argparse.Namespace) -> int:
 
     if args.device and not args.preset:
         raise UserError("--device needs --preset, the device's target: `devices presets` lists them.")
+    if args.tuned == SHIPPED:
+        raise UserError("An artifact holds its tuning session, and a shipped record has none: give a session's folder.")
     if args.preset:
         from ago_core.devices.presets import preset_named
 
@@ -82,6 +87,8 @@ def _device(args: argparse.Namespace):
 
 def _compile(args: argparse.Namespace):
     model = load(args)
+    if args.tuned == SHIPPED:
+        return _compile_shipped(model, args)
     if args.tuned:
         return compile_tuned(model, Path(args.tuned), args)
     progress(args)("Partitioning")
@@ -93,6 +100,18 @@ def _compile(args: argparse.Namespace):
     preset = _preset(args)
     target = host_target(threads(args)) if preset is None else preset_named(preset).target
     return compile_model(model, partition, target, progress(args))
+
+
+def _compile_shipped(model, args: argparse.Namespace):
+    """With the tuned record of a sample network. Raises UserError where none ships for the model and this machine."""
+    from ago_core.devices.local import host_target
+    from ago_core.lowering.executable import compile_model
+    from ago_core.tuning.shipped import shipped_best
+
+    progress(args)("Reading the tuned record")
+    target = host_target(threads(args))
+    best = shipped_best(model, target)
+    return compile_model(model, best.partition, target, progress(args), best.functions)
 
 
 def _preset(args: argparse.Namespace) -> str | None:

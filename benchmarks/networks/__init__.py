@@ -1,0 +1,1 @@
+"""AGO beside what users would pick instead: `python -m benchmarks.networks`."""

@@ -1,0 +1,179 @@
+"""All peers of a cell in turns, each in a process of its own, pinned to the same cores."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ago_core.artifacts.reference import relative_error
+from ago_core.artifacts.verify import TOLERANCE
+from benchmarks.networks.peers import REFERENCE
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS = 11
+LOAD_SECONDS = 900.0
+"""IREE compiles a large model for minutes."""
+TURN_SECONDS = 120.0
+REST_SECONDS = 0.05
+"""Before each turn: threads of the peer before wait awake for a while."""
+
+
+class PeerFailed(Exception):
+    """A peer raised, died or took too long; the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A peer with what it shall load.
+
+    Attributes:
+        python: of its environment.
+        module: of benchmarks.peers.
+        request: see its `load`; inputs and outputs are added.
+    """
+
+    python: Path
+    module: str
+    request: dict
+
+
+def race(entrants: Mapping[str, Entrant], inputs: Mapping[str, np.ndarray], folder: Path, rounds: int) -> dict:
+    """Runs them in turns; each round begins with another one.
+
+    Args:
+        entrants: by name; the reference is one of them, and what differs from its outputs is no result.
+        inputs: of the model.
+        folder: for files of inputs and outputs.
+
+    Returns:
+        For each entrant {"ms": [median, first quartile, third quartile] over the rounds' medians, "error": relative,
+        "version"}, or {"failed": sentence}.
+    """
+    np.savez(folder / "inputs.npz", **inputs)
+    found: dict[str, dict] = {}
+    with contextlib.ExitStack() as stack:
+        running: dict[str, Process] = {}
+        for name, entrant in entrants.items():
+            process = stack.enter_context(Process(entrant))
+            files = {"inputs": str(folder / "inputs.npz"), "outputs": str(folder / f"{name}.npz")}
+            try:
+                answer = process.ask(LOAD_SECONDS, entrant.request | files | {"do": "load"})
+                found[name] = {"version": answer["version"]}
+                running[name] = process
+            except PeerFailed as failure:
+                found[name] = {"failed": str(failure)}
+        _compare(found, folder)
+        running = {name: process for name, process in running.items() if "failed" not in found[name]}
+        for name, medians in _turns(running, found, rounds).items():
+            found[name]["ms"] = _quartiles(medians)
+    return found
+
+
+def _turns(running: dict[str, Process], found: dict, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each round; without those that failed on the way."""
+    medians: dict[str, list[float]] = {name: [] for name in running}
+    names = list(running)
+    for number in range(rounds):
+        first = number % max(1, len(names))
+        for name in names[first:] + names[:first]:
+            if "failed" in found[name]:
+                continue
+            time.sleep(REST_SECONDS)
+            try:
+                seconds = running[name].ask(TURN_SECONDS, {"do": "time"})["seconds"]
+                medians[name].append(statistics.median(seconds) * 1e3)
+            except PeerFailed as failure:
+                found[name] = {"failed": str(failure)}
+    return {name: times for name, times in medians.items() if "failed" not in found[name]}
+
+
+def _compare(found: dict, folder: Path) -> None:
+    """Adds each one's error; one that is wrong has failed. Without the reference nothing can be said to be right."""
+    if "failed" in found[REFERENCE]:
+        for name in found:
+            found[name] = {"failed": f"ONNX Runtime, the reference, failed: {found[REFERENCE]['failed']}"}
+        return
+    expected = _outputs(folder / f"{REFERENCE}.npz")
+    for name, record in found.items():
+        if "failed" in record:
+            continue
+        got = _outputs(folder / f"{name}.npz")
+        error = max(map(relative_error, got, expected)) if len(got) == len(expected) else float("inf")
+        record["error"] = error
+        if error > TOLERANCE:
+            found[name] = {"failed": f"Its outputs differ from ONNX Runtime's by {error:.1e}."}
+
+
+def _outputs(path: Path) -> list[np.ndarray]:
+    with np.load(path) as file:
+        return [file[name] for name in file.files]
+
+
+def _quartiles(values: list[float]) -> list[float]:
+    """[median, first quartile, third quartile]."""
+    if len(values) == 1:
+        return values * 3
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return [middle, low, high]
+
+
+class Process:
+    """A peer's process; it is ended on leaving."""
+
+    def __init__(self, entrant: Entrant):
+        self._answers: queue.Queue[str] = queue.Queue()
+        self._process = subprocess.Popen(
+            [str(entrant.python), "-m", "benchmarks.peers.worker", f"benchmarks.peers.{entrant.module}"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self._answers.put(line)
+        self._answers.put("")
+
+    def ask(self, seconds: float, request: dict) -> dict:
+        """Raises PeerFailed where it raised, died, or needed more seconds; then it is ended."""
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._answers.get(timeout=seconds)
+        except queue.Empty:
+            self._process.kill()
+            raise PeerFailed(f"It needed more than {seconds:.0f} s.") from None
+        except OSError:
+            line = ""
+        if not line:
+            raise PeerFailed(f"Its process ended with code {self._process.wait()}.")
+        answer = json.loads(line)
+        if "failed" in answer:
+            raise PeerFailed(answer["failed"])
+        return answer
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+
+
+OURS = Path(sys.executable)
+"""Of peers that run in this project's environment."""

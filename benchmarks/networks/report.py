@@ -1,0 +1,206 @@
+"""The results as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from benchmarks.networks.cells import SPECS
+from benchmarks.networks.peers import AGO, HEURISTIC, PEERS, STOCK, UNFUSED, WHOLE
+from benchmarks.networks.real_models import REAL_MODELS
+from benchmarks.networks.summary import MEANS, mean, ratio, share, summary
+
+COLUMNS = {
+    "vs_stock": "TVM, stock",
+    "vs_fastest_peer": "faster of ONNX Runtime and OpenVINO",
+    "vs_iree": "IREE",
+    "vs_heuristic": "TVM's partition, our spaces",
+    "vs_unfused": "AGO without fusion",
+    "vs_whole": "AGO without reformer",
+}
+ABLATIONS = (*STOCK, HEURISTIC, UNFUSED, WHOLE)
+
+
+def text(results: dict) -> str:
+    """All tables."""
+    parts = [
+        summary_table(results),
+        *_latencies(results),
+        "Peers and models without a result",
+        failures(results),
+        "How many times as long as AGO each ablation takes, by network (geometric means over sizes)",
+        ablations(results),
+        "Trials after which the whole model was first as fast as TVM's partition in our spaces in the end",
+        reached(results),
+        "Partitions",
+        partitions(results),
+        footer(results),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def summary_table(results: dict) -> str:
+    """For the README: a row for each group of cells."""
+    heads = ["models", "threads", "trials", *(COLUMNS[name] for name in MEANS), "of the limit", "behind our heuristic"]
+    rows = [_summary_row(group) for group in summary(results)["groups"]]
+    note = "How many times as long as AGO the peer takes: geometric means, and how many cells are behind each."
+    return f"{note}\n\n{_table(heads, rows, left=1)}"
+
+
+def _summary_row(group: dict) -> list[str]:
+    means = [_mean(group[name]) for name in MEANS]
+    limit = group["share_of_limit"]
+    lost = group["cells_behind_heuristic"]
+    beyond = sum(cell["beyond_spread"] for cell in lost)
+    shown = f"{limit['mean']:.0%}" if limit else "–"
+    return [
+        group["models"],
+        group["threads"],
+        group["trials"],
+        *means,
+        shown,
+        f"{len(lost)}, {beyond} beyond the spread",
+    ]
+
+
+def _mean(found: dict | None) -> str:
+    return f"{found['mean']:.2f} ({found['cells']})" if found else "–"
+
+
+def _latencies(results: dict) -> list[str]:
+    """A title and a table for each number of threads and budget."""
+    parts = []
+    for threads, trials in sorted({(c["threads"], c["trials"]) for c in results["cells"].values()}, reverse=True):
+        cells = [c for c in _ordered(results) if (c["threads"], c["trials"]) == (threads, trials)]
+        names = [name for name in PEERS if any(name in cell["peers"] for cell in cells)]
+        rows = [
+            [cell["model"], *(_milliseconds(cell["peers"].get(name)) for name in names), *_share(results, cell)]
+            for cell in cells
+        ]
+        heads = ["model", *(PEERS[name].title for name in names), "limit, ms", "AGO of the limit"]
+        parts += [f"Milliseconds, {threads} threads, {trials} trials: median, and half the quartiles' distance"]
+        parts += [_table(heads, rows, left=1)]
+    return parts
+
+
+def _ordered(results: dict) -> list[dict]:
+    order = {name: place for place, name in enumerate((*sorted(SPECS, key=_by_name), *REAL_MODELS))}
+    return sorted(results["cells"].values(), key=lambda cell: order.get(cell["model"], len(order)))
+
+
+def _by_name(spec: str) -> tuple[str, int]:
+    name, _, size = spec.partition("@")
+    return name, int(size)
+
+
+def _milliseconds(record: dict | None) -> str:
+    if record is None:
+        return "–"
+    if "ms" not in record:
+        return "failed"
+    middle, low, high = record["ms"]
+    return f"{middle:.2f} ± {(high - low) / 2 / middle:.0%}"
+
+
+def _share(results: dict, cell: dict) -> list[str]:
+    part = share(results, cell, AGO)
+    return [f"{cell['peers'][AGO]['ms'][0] * part:.3f}", f"{part:.0%}"] if part else ["–", "–"]
+
+
+def failures(results: dict) -> str:
+    """Each reason once, with the cells that it holds for."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, cell in results["cells"].items():
+        for peer, record in cell["peers"].items():
+            if "failed" in record:
+                found.setdefault((PEERS[peer].title, record["failed"]), []).append(name)
+    lines = [f"- {peer}: {reason} ({_listed(where)})" for (peer, reason), where in found.items()]
+    missing = {model: record["failed"] for model, record in results["networks"].items() if "failed" in record}
+    lines += [f"- {model}: {reason}" for model, reason in missing.items()]
+    return "\n".join(lines) or "None."
+
+
+def _listed(names: list[str]) -> str:
+    return "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def ablations(results: dict) -> str:
+    groups: dict[tuple, list[dict]] = {}
+    for cell in _ordered(results):
+        groups.setdefault((cell["model"].partition("@")[0], cell["threads"], cell["trials"]), []).append(cell)
+    rows = [
+        [*key, *(_mean(mean(ratio(c, [name]) for c in cells)) for name in ABLATIONS)] for key, cells in groups.items()
+    ]
+    return _table(["network", "threads", "trials", *(PEERS[name].title for name in ABLATIONS)], rows, left=1)
+
+
+def reached(results: dict) -> str:
+    rows = []
+    for cell in _ordered(results):
+        found = cell["trials_to_reach_heuristic"]
+        if found:
+            shown = ["never" if found.get(name, 0) is None else found.get(name, "–") for name in _tuning()]
+            rows.append([cell["model"], cell["threads"], cell["trials"], *shown])
+    heads = ["model", "threads", "trials", *(PEERS[name].title for name in _tuning())]
+    return _table(heads, rows, left=1) if rows else ""
+
+
+def _tuning() -> list[str]:
+    return [name for name, peer in PEERS.items() if peer.tunes]
+
+
+def partitions(results: dict) -> str:
+    heads = [
+        "model",
+        "partition",
+        "operators",
+        "subgraphs",
+        "trivial",
+        "largest",
+        "mean weight",
+        "median",
+        "largest weight",
+    ]
+    heads += ["Jain's index", "MB that cross"]
+    rows = []
+    for model, record in results["networks"].items():
+        for method, found in record.get("partitions", {}).items():
+            middle = found["weights"][len(found["weights"]) // 2]
+            rows.append(
+                [
+                    *(model, method, found["operators"], found["subgraphs"], found["trivial"], found["largest"]),
+                    *(f"{found['mean_weight']:.0f}", f"{middle:.0f}", f"{found['largest_weight']:.0f}"),
+                    *(f"{found['fairness']:.2f}", f"{found['crossing_bytes'] / 1e6:.2f}"),
+                ]
+            )
+    return _table(heads, rows, left=2)
+
+
+def footer(results: dict) -> str:
+    """Machine, versions, limits, dates."""
+    where = results["environment"]
+    lines = [_limits(threads, limits) for threads, limits in results["limits"].items()]
+    dates = sorted(cell["date"][:10] for cell in results["cells"].values()) or [where["date"]]
+    packages = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
+    peers = ", ".join(f"{PEERS[name].title} {number}" for name, number in _versions(results).items())
+    lines += [f"{where['machine']}, {where['cores']} cores, {dates[0]} to {dates[-1]}, seed {results['seed']}."]
+    lines += [f"{packages}. Peers: {peers}."]
+    return "\n".join(lines)
+
+
+def _limits(threads: str, limits: dict) -> str:
+    peak, memory = limits["roofline"]["peak"] / 1e9, limits["roofline"]["bandwidths"][-1] / 1e9
+    rates = (
+        f"{peak:.0f} GFLOP/s in registers, {limits['gemm'] / 1e9:.0f} GFLOP/s in a GEMM, {memory:.0f} GB/s from memory"
+    )
+    return f"{threads} threads: {rates}."
+
+
+def _versions(results: dict) -> dict[str, str]:
+    records = (item for cell in results["cells"].values() for item in cell["peers"].items())
+    return {name: record["version"] for name, record in records if "version" in record and not PEERS[name].tunes}
+
+
+def _table(heads: list[str], rows: Iterable[list], left: int) -> str:
+    """Markdown; the first columns to the left, the others to the right."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * left + "--:|" * (len(heads) - left)]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])

@@ -1,0 +1,110 @@
+"""Tuning sessions of the peers, each in a folder of its own, resumed where they were left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ago_core.tuning import control
+from ago_core.tuning.events import Kind, State
+from ago_core.tuning.journal import read_journal
+from ago_core.tuning.settings import ABLATIONS, LocalDevice, TuningSettings
+from benchmarks.networks.cells import Cell
+from benchmarks.networks.peers import AGO, HEURISTIC, Peer
+
+SEED = 1
+POLL_SECONDS = 1.0
+STOP_SECONDS = 120.0
+"""That a session may need for the batch that it measures; it is told to stop so long before the time is up."""
+PROGRAMS = {"nhwc": None, "nchw": (sys.executable, "-m", "benchmarks.peers.nchw")}
+
+
+class OutOfTime(Exception):
+    """The minutes are up; what has been measured is kept."""
+
+
+class SessionFailed(Exception):
+    """A session ended without a result; the message is a sentence."""
+
+
+def tune(folder: Path, spec: str, peer: Peer, cell: Cell, deadline: float, say: Callable[[str], None]) -> dict:
+    """Runs the session of a peer to its end, unless it has ended already.
+
+    Args:
+        deadline: by `time.monotonic`.
+        say: told its progress now and then.
+
+    Returns:
+        What its journal tells: trials, seconds, first, final, plan and milliseconds by trials.
+
+    Raises:
+        OutOfTime: it was stopped before the deadline; the next call goes on with it.
+        SessionFailed: see there.
+    """
+    if not (folder / control.JOURNAL).exists():
+        settings = TuningSettings(cell.trials, LocalDevice(cell.threads), ABLATIONS[peer.ablation], seed=SEED)
+        control.create(folder, control.Request(spec, {}, settings))
+    status = control.status(folder)
+    if status.state is not State.FINISHED:
+        if time.monotonic() > deadline - STOP_SECONDS:
+            raise OutOfTime
+        control.resume(folder, PROGRAMS[peer.layout])
+        status = _followed(folder, deadline, say)
+    if status.state is not State.FINISHED or status.end_to_end is None:
+        raise SessionFailed(f"Its session is {status.state.value}: {status.reason}")
+    return told(folder)
+
+
+def _followed(folder: Path, deadline: float, say: Callable[[str], None]) -> control.Status:
+    """Waits for its end; stops it at the deadline, or when this process is interrupted."""
+    try:
+        while not (status := control.status(folder)).state.ended:
+            say(f"{status.trials}/{status.total} trials")
+            if status.state is State.PAUSED:
+                raise SessionFailed(f"Its session paused: {status.reason}")
+            if time.monotonic() > deadline - STOP_SECONDS:
+                _stop(folder)
+                raise OutOfTime
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        _stop(folder)
+        raise
+    return status
+
+
+def _stop(folder: Path) -> None:
+    control.stop(folder)
+    control.wait(folder, tuple(state for state in State if state.ended), 10 * STOP_SECONDS)
+
+
+def told(folder: Path) -> dict:
+    """Of a session's journal."""
+    status = control.status(folder)
+    with read_journal(folder) as journal:
+        runs = [event.data for event in journal.events(kinds=[Kind.END_TO_END]) if event.data["measured"] is not None]
+        failed = sum(trial.measurement.latency is None for trial in journal.trials())
+    return {
+        "trials": status.trials,
+        "failed_trials": failed,
+        "seconds": round(status.elapsed, 1),
+        "tasks": status.tasks,
+        "chosen": status.chosen,
+        "joins": [status.joins_kept, status.joins_dropped],
+        "ms_by_trials": [[run["trials"], round(run["measured"] * 1e3, 4)] for run in runs],
+    }
+
+
+def trials_to_reach(sessions: dict[str, dict]) -> dict[str, int | None]:
+    """For each session, the trials after which the whole model was first as fast as the heuristic's in the end.
+
+    As the sessions measured it between their trials, so to within the distance of two such runs; None where never.
+    """
+    if HEURISTIC not in sessions or AGO not in sessions:
+        return {}
+    goal = sessions[HEURISTIC]["ms_by_trials"][-1][1]
+    return {
+        name: next((trials for trials, ms in told["ms_by_trials"] if ms <= goal), None)
+        for name, told in sessions.items()
+    }
