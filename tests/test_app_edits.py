@@ -28,6 +28,7 @@ from tests.app_driver import (
     study,
     text,
 )
+from visualizers.colouring import Colour
 
 FUSED = 1  # an operator that the heuristic fuses with others
 
@@ -166,13 +167,14 @@ def test_a_file_that_cannot_be_taken_says_why(edited):
 
 
 def test_panels_are_coloured_by_what_differs(app):
-    app.toggle(key="differences").set_value(True).run()
+    study(app).colour = Colour.DIFFERENCES
+    app.run()
     left, right = marks(app)
     assert left["elements"]["merged"] and right["legend"] == left["legend"]
     assert "Left to right:" in text(app) and "less crosses subgraphs" in text(app)
     app.switch_page(COMPARE).run()
     app.switch_page(EXPLORE).run()
-    assert app.toggle(key="differences").value
+    assert "Left to right:" in text(app)
     app.selectbox(key="method-left").select("ago").run()
     assert "Left to right:" not in text(app) and marks(app) == [None, None]
 

@@ -21,7 +21,6 @@ from app.services.uploads import store
 from app.services.worker import Task
 from benchmarks.synthetic import fused_groups, residual_graph
 from sample_models import UnknownSample
-from visualizers.layout import Layout
 
 SAMPLE = Choice.sample("squeezenet@56")
 PARTITION = Partition("hash", "ago", ((0, 1),))
@@ -272,9 +271,8 @@ def test_an_artifact_goes_with_its_job(command):
 def view():
     graph = residual_graph(24)
     partition = make_partition(graph, fused_groups(graph), "heuristic")
-    layout = Layout((), (), (), (), (0, 0, 0, 0), "dot", 0.0, "")
     weights, counts = subgraph_weights(graph, partition), complex_per_subgraph(graph, partition)
-    return graph, View(partition, measure(graph, partition), weights, counts, layout, [])
+    return graph, View(partition, measure(graph, partition), weights, counts)
 
 
 def test_a_boundary_counts_each_tensor_once():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -52,13 +53,48 @@ def test_another_setting_is_another_partition_and_the_step_starts_again(study):
     assert study.step == 0 and len(study.partitions["ago"]) > len(before)
 
 
-def test_views_are_computed_once_and_each_grouping_has_its_own_revision(study):
-    first = study.views["ago"]
-    assert study.views["ago"] is first
+def picture(study, method="ago"):
+    drawing = study.drawing(method)
+    assert drawing.wait(20) and not drawing.error
+    return drawing.result
+
+
+def test_views_and_pictures_are_made_once_and_each_grouping_has_its_own_revision(study):
+    first, drawn = study.views["ago"], picture(study)
+    assert study.views["ago"] is first and picture(study) is drawn
     study.set(Settings(threshold=20))
-    assert study.views["ago"].revision != first.revision
+    assert picture(study).revision != drawn.revision
     study.set(Settings())
-    assert study.views["ago"] is first
+    assert study.views["ago"] is first and picture(study) is drawn
+
+
+def test_a_subgraph_is_folded_and_unfolded_in_one_partition_alone(study):
+    index = next(i for i, members in enumerate(study.partitions["ago"].subgraphs) if len(members) > 1)
+    before, other = picture(study), picture(study, "heuristic")
+    study.fold("ago", index)
+    assert picture(study).folded == (index,) and picture(study).revision != before.revision
+    assert picture(study, "heuristic") is other
+    study.edit_copy("ago")
+    assert picture(study, EDITED).folded == (index,), "a copy looks as what it was copied from"
+    study.fold("ago", index)
+    assert picture(study) is before
+    study.fold("ago", None, closed=True)
+    several = tuple(i for i, members in enumerate(study.partitions["ago"].subgraphs) if len(members) > 1)
+    assert picture(study).folded == several
+    study.fold("ago", len(study.partitions["ago"]) + 3)
+    assert picture(study).folded == several, "an index of an older partition is left aside"
+
+
+def test_a_slow_drawing_can_be_ended(study, monkeypatch, tmp_path):
+    slow = tmp_path / "dot"
+    slow.write_text(f"#!{sys.executable}\nimport time; time.sleep(60)\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("visualizers.dot_engine.find_dot", lambda: str(slow))
+    drawing = study.drawing("ago")
+    assert not drawing.wait(0.3)
+    drawing.stop()
+    assert drawing.wait(3), "less than the first try would take"
+    assert "you stopped Graphviz" in drawing.result.note and drawing.result.elements != "[]"
 
 
 def test_what_was_used_longest_ago_is_forgotten():

@@ -8,9 +8,10 @@ import pytest
 
 from ago_core.partition.partition import make_partition
 from benchmarks.synthetic import block_groups, fused_groups, inception_graph, residual_graph
-from visualizers.elements import describe, elements, subgraph_hues
+from visualizers.elements import describe, elements, search_index, subgraph_hues
 from visualizers.layout import Layout, layout
 from visualizers.palette import SUBGRAPH_HUES, series_hue
+from visualizers.scene import Folding, make_scene
 from visualizers.units import flops, nbytes, quantity
 
 
@@ -19,7 +20,7 @@ def case(request):
     graph = request.param(80)
     partition = make_partition(graph, fused_groups(graph), "heuristic")
     drawn = layout(graph, partition)
-    return graph, partition, drawn, elements(graph, partition, drawn)
+    return graph, partition, drawn, elements(make_scene(graph, partition), drawn)
 
 
 def by_class(items, name):
@@ -117,7 +118,7 @@ def test_the_description_counts(case):
 
 def test_the_same_elements_come_from_a_layout_read_back(case):
     graph, partition, drawn, items = case
-    assert elements(graph, partition, Layout.from_json(drawn.to_json())) == items
+    assert elements(make_scene(graph, partition), Layout.from_json(drawn.to_json())) == items
 
 
 @pytest.mark.parametrize(
@@ -144,3 +145,72 @@ def test_a_method_has_one_hue_everywhere():
     assert series_hue("ago", 0) == series_hue("AGO", 3)
     assert series_hue("heuristic", 0) != series_hue("ago", 0)
     assert series_hue("something else", 1) == SUBGRAPH_HUES[1]
+
+
+def folded_case(folded):
+    graph = residual_graph(80)
+    partition = make_partition(graph, block_groups(graph, 8), "ago")
+    scene = make_scene(graph, partition, folded)
+    return graph, partition, scene, elements(scene, layout(scene.drawn, scene.groups))
+
+
+def test_a_folded_subgraph_is_one_node_that_knows_its_members():
+    graph, partition, scene, items = folded_case((0, 3, 9))
+    nodes = {item["data"]["id"]: item for item in by_class(items, "op")}
+    for index in (0, 3, 9):
+        node = nodes[f"S{index}"]
+        assert tuple(node["data"]["members"]) == partition.subgraphs[index]
+        inside = [graph.operators[op] for op in partition.subgraphs[index]]
+        complex_count = sum(op.is_complex for op in inside)
+        assert node["data"]["label"] == f"S{index} · {complex_count}/{len(inside)} complex"
+        assert ("complex" in node["classes"].split()) == (complex_count > 0)
+    inside = {op for index in (0, 3, 9) for op in partition.subgraphs[index]}
+    assert set(nodes) == {"S0", "S3", "S9"} | {str(op.id) for op in graph.operators if op.id not in inside}
+    assert not {"S0", "S3", "S9"} & {item["data"]["id"] for item in by_class(items, "box")}
+    assert describe(items).endswith(f"3 more subgraphs folded, of {len(inside)} operators.")
+
+
+@pytest.mark.parametrize("folded", [(), (0, 3, 9), tuple(range(10))])
+def test_folding_keeps_every_edge_between_what_is_drawn(folded):
+    graph, partition, scene, items = folded_case(folded)
+    owner = partition.owner
+    name = {op: f"S{owner[op]}" if owner[op] in folded else str(op) for op in range(len(graph))}
+    expected = {f"{name[u]}-{name[v]}" for u, v in graph.edges if name[u] != name[v]}
+    assert {item["data"]["id"] for item in by_class(items, "edge")} == expected
+    assert all(u < v for u, v in scene.drawn.edges), "nodes are in topological order"
+
+
+def test_a_hue_stays_when_subgraphs_are_folded():
+    hues = [
+        {item["data"]["subgraph"]: item["classes"].split()[-1] for item in by_class(folded_case(folded)[3], "op")}
+        for folded in ((), (0, 3, 9))
+    ]
+    assert hues[0] == hues[1]
+
+
+def test_edges_carry_the_shape_of_what_flows_along_them():
+    graph, _, _, items = folded_case((3,))
+    shapes = {item["data"]["id"]: item["data"]["shape"] for item in by_class(items, "edge")}
+    assert shapes["0-1"] == "1×32×28×28"
+    assert all(shapes.values())
+
+
+def test_what_an_edit_leaves_as_it_was_stays_folded():
+    graph = residual_graph(80)
+    before = make_partition(graph, block_groups(graph, 8), "edited")
+    groups = [*before.subgraphs[0], *before.subgraphs[1]], *before.subgraphs[2:]
+    after = make_partition(graph, groups, "edited")
+    folding = Folding().toggled(before.subgraphs[4]).toggled(before.subgraphs[0])
+    assert folding.folded(before) == (0, 4)
+    assert [after.subgraphs[index] for index in folding.folded(after)] == [before.subgraphs[4]]
+    assert folding.toggled(before.subgraphs[4]).folded(before) == (0,)
+    assert Folding(closed=True).toggled(before.subgraphs[4]).folded(before) == (0, 1, 2, 3, 5, 6, 7, 8, 9)
+
+
+def test_large_models_are_first_shown_by_their_subgraphs():
+    assert not Folding.at_first(residual_graph(500)).closed
+    assert Folding.at_first(residual_graph(1500)).closed
+
+
+def test_operators_are_found_by_name_kind_pattern_and_onnx_node():
+    assert search_index(residual_graph(3))[1] == ["add_1", "add", "broadcast", "/add/1<b>"]

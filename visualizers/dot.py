@@ -1,4 +1,4 @@
-"""The inside of one subgraph in DOT, for `st.graphviz_chart`, which draws in the browser and needs no Graphviz."""
+"""Partitions in DOT: the inside of one subgraph, which the browser draws, and a whole model to take away."""
 
 from __future__ import annotations
 
@@ -34,6 +34,26 @@ def subgraph_dot(graph: OpGraph, partition: Partition, index: int) -> str:
         readers = [graph.operators[v] for v in graph.successors[op] if v in inside]
         lines += [_edge(f"o{op}", f"o{reader.id}", _read_from(op, reader)) for reader in readers]
         lines += _outputs(graph, operator, inside)
+    return "\n".join([*lines, "}"])
+
+
+def partition_dot(graph: OpGraph, partition: Partition) -> str:
+    """The whole model, every subgraph of several operators a cluster; edges carry the tensors that flow along them."""
+    lines = [
+        f"digraph {_quote(graph.name)} {{",
+        "compound=true; nodesep=0.25; ranksep=0.35;",
+        'node [fontname=Helvetica, fontsize=11, shape=box, style="rounded,filled", fillcolor=white, fontcolor=black];',
+        f'edge [fontname=Helvetica, fontsize=9, color="{NEUTRAL}", fontcolor="{NEUTRAL}"];',
+    ]
+    for index, members in enumerate(partition.subgraphs):
+        nodes = [_operator(graph.operators[op]) for op in members]
+        if len(members) > 1:
+            nodes = [f'subgraph cluster_{index} {{ label="S{index}"; fontname=Helvetica;', *nodes, "}"]
+        lines += nodes
+    lines.append(_plain("input", "model input"))
+    first = [(op, tensors) for op in graph.operators if (tensors := _read_from(None, op))]
+    lines += [_edge("input", f"o{op.id}", tensors) for op, tensors in first]
+    lines += [_edge(f"o{u}", f"o{v}", _read_from(u, graph.operators[v])) for u, v in graph.edges]
     return "\n".join([*lines, "}"])
 
 

@@ -10,6 +10,8 @@ import json
 import shutil
 import subprocess
 import sysconfig
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ago_core.graph.opgraph import OpGraph
@@ -19,6 +21,7 @@ from visualizers.drawing import BOX_PADDING, BOX_TITLE, NODE_GAP, RANK_GAP, Box,
 POINTS_PER_INCH = 72.0
 COARSE = "nslimit=0.2; nslimit1=0.2; mclimit=0.1; splines=line;"
 CURVE_STEPS = 6
+LOOK_EVERY = 0.1
 STRAIGHT_WITHIN = 2.0
 
 
@@ -42,6 +45,10 @@ class DotError(RuntimeError):
     """`dot` gave no drawing. The message is a clause, such as "Graphviz took longer than 10 s"."""
 
 
+class Stopped(DotError):
+    """It was told to stop."""
+
+
 def find_dot() -> str | None:
     """Path of `dot`, or of the executable of the pip package `graphviz-pure`, or None."""
     scripts = sysconfig.get_path("scripts")
@@ -55,29 +62,51 @@ def draw(
     sizes: tuple[Point, ...],
     effort: Effort,
     seconds: float,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Drawing:
     """Draws within `seconds`; edges that `effort` leaves out have no route.
 
     Raises:
+        Stopped: `stop`, asked every tenth of a second, said so.
         DotError: it took longer, failed, or wrote something else than a drawing.
     """
     edges = tuple(edge for edge, span in zip(graph.edges, edge_spans(graph)) if effort.considers(span))
     source = _source(edges, partition, sizes, COARSE if effort.coarse else "")
+    output = _run(executable, source, seconds, stop)
     try:
-        result = subprocess.run([executable, "-Tjson0"], input=source, capture_output=True, text=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise DotError(f"Graphviz took longer than {seconds:g} s") from None
-    except OSError as error:
-        raise DotError(f"Graphviz could not be started ({error.strerror})") from None
-    if result.returncode:
-        lines = result.stderr.strip().splitlines() or ["no message"]
-        raise DotError(f"Graphviz failed ({lines[0][:120]})")
-    try:
-        centres, boxes, routes = _parse(json.loads(result.stdout), partition, len(graph))
+        centres, boxes, routes = _parse(json.loads(output), partition, len(graph))
     except (ValueError, KeyError) as error:
         raise DotError(f"Graphviz' answer could not be read ({type(error).__name__}: {error})") from None
     drawn = dict.fromkeys(edges, ()) if effort.coarse else routes
     return Drawing(centres, boxes, tuple(drawn.get(edge) for edge in graph.edges))
+
+
+def _run(executable: str, source: str, seconds: float, stop: Callable[[], bool]) -> str:
+    """What `dot` writes about `source`. Raises as `draw`."""
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen([executable, "-Tjson0"], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    except OSError as error:
+        raise DotError(f"Graphviz could not be started ({error.strerror})") from None
+    with process:
+        end, unsent = time.monotonic() + seconds, source
+        while True:
+            try:
+                output, errors = process.communicate(unsent, timeout=LOOK_EVERY)
+                break
+            except subprocess.TimeoutExpired:
+                unsent = None  # the first call goes on sending
+                if stop() or time.monotonic() > end:
+                    process.kill()
+                    raise (Stopped("you stopped Graphviz") if stop() else _too_long(seconds)) from None
+    if process.returncode:
+        lines = errors.strip().splitlines() or ["no message"]
+        raise DotError(f"Graphviz failed ({lines[0][:120]})")
+    return output
+
+
+def _too_long(seconds: float) -> DotError:
+    return DotError(f"Graphviz took longer than {seconds:g} s")
 
 
 def edge_spans(graph: OpGraph) -> list[int]:

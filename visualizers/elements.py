@@ -1,41 +1,54 @@
-"""What the graph view shows: OpGraph + Partition + Layout → elements in cytoscape.js' format.
+"""What the graph view shows: Scene + Layout → elements in cytoscape.js' format.
 
-Ids: operator 12 is "12", the box of subgraph 3 is "S3", an edge is "12-13". Classes say what an element is ("op",
-"complex", "extern", "box", "edge", "bent", "detour") and which hue it has ("t0", "t1", ... in `palette.SUBGRAPH_HUES`;
-without one it is neutral).
+Ids: operator 12 is "12", subgraph 3 is "S3" (its box, or the node that it is folded into), an edge is "12-13" or
+"S3-13". Classes say what an element is ("op", "complex", "extern", "folded", "box", "edge", "bent", "detour") and which
+hue it has ("t0", "t1", ... in `palette.SUBGRAPH_HUES`; without one it is neutral).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from ago_core.graph.opgraph import Operator, OpGraph
+from ago_core.graph.opgraph import OpGraph, Tensor
 from ago_core.partition.partition import Partition
 from visualizers.drawing import Point, node_label, subgraph_edges
 from visualizers.layout import Layout
 from visualizers.palette import SUBGRAPH_HUES
+from visualizers.scene import Scene
 from visualizers.units import count, flops, nbytes
 
 CARD_NAMES = 4
 
 
-def elements(graph: OpGraph, partition: Partition, layout: Layout) -> list[dict]:
-    """Boxes, then edges, then operators, in the order in which they are painted.
+def elements(scene: Scene, layout: Layout) -> list[dict]:
+    """Boxes, then edges, then nodes, in the order in which they are painted.
 
     Every node carries `card`, the rows of its hover card as [label, text] pairs, the first its title. They are plain
-    text, to be shown as such: names in a model may look like HTML.
+    text, to be shown as such: names in a model may look like HTML. A folded subgraph carries its `members`.
+
+    Args:
+        scene: what is drawn.
+        layout: of `scene.drawn` and `scene.groups`.
     """
-    hues = subgraph_hues(graph, partition)
+    hues = subgraph_hues(scene.graph, scene.partition)
     boxes = [
-        _box(graph, index, members, layout.boxes[index], hues[index])
-        for index, members in enumerate(partition.subgraphs)
-        if layout.boxes[index]
+        _box(scene.graph, index, scene.partition.subgraphs[index], box, hues[index])
+        for index, box in enumerate(layout.boxes)
+        if box
     ]
-    detours = set(layout.detours)
-    edges = [_edge(edge, layout, index, index in detours) for index, edge in enumerate(graph.edges)]
-    owner = partition.owner
-    operators = [_operator(op, layout, partition, owner[op.id], hues[owner[op.id]]) for op in graph.operators]
-    return boxes + edges + operators
+    detours, tensors = set(layout.detours), _tensors(scene)
+    edges = [
+        _edge(scene, edge, layout, index, index in detours, tensors) for index, edge in enumerate(scene.drawn.edges)
+    ]
+    owner = scene.groups.owner
+    nodes = [_node(scene, node, layout, owner[node], hues[owner[node]]) for node in range(len(scene.drawn))]
+    return boxes + edges + nodes
+
+
+def search_index(graph: OpGraph) -> list[list[str]]:
+    """For each operator what it is found by: its name, its kind, TVM's pattern and its ONNX nodes."""
+    return [[op.name, op.kind, op.pattern.value, " ".join(op.origin)] for op in graph.operators]
 
 
 def subgraph_hues(graph: OpGraph, partition: Partition) -> tuple[int | None, ...]:
@@ -67,24 +80,34 @@ def subgraph_hues(graph: OpGraph, partition: Partition) -> tuple[int | None, ...
 def describe(items: list[dict]) -> str:
     """One sentence that says what `elements` returned, for those who cannot see it."""
     classes = [set(item["classes"].split()) for item in items]
-    total = {name: sum(name in own for own in classes) for name in ("op", "complex", "box", "edge")}
-    return (
-        f"{count(total['op'], 'operator')}, {total['complex']} of them complex, and {count(total['edge'], 'edge')}; "
-        f"{count(total['box'], 'subgraph')} of several operators."
+    total = {name: sum(name in own for own in classes) for name in ("op", "complex", "edge")}
+    folded = [item["data"] for item in items if "members" in item["data"]]
+    boxes = sum("box" in own for own in classes)
+    text = (
+        f"{count(total['op'] - len(folded), 'operator')}, {total['complex']} of them complex, "
+        f"and {count(total['edge'], 'edge')}; {count(boxes, 'subgraph')} of several operators."
     )
+    inside = sum(len(data["members"]) for data in folded)
+    return text + (f" {count(len(folded), 'more subgraph')} folded, of {count(inside, 'operator')}." if folded else "")
 
 
-def _operator(op: Operator, layout: Layout, partition: Partition, subgraph: int, hue: int | None) -> dict:
-    x, y, width, height = layout.positions[op.id]
-    classes = ["op"]
-    if op.is_complex:
-        classes.append("complex")
-    if op.extern:
-        classes.append("extern")
-    card = [
-        [op.name, ""],
+def _node(scene: Scene, node: int, layout: Layout, subgraph: int, hue: int | None) -> dict:
+    x, y, width, height = layout.positions[node]
+    drawn, members = scene.drawn.operators[node], scene.members[node]
+    several = len(members) > 1
+    marked = {"complex": drawn.is_complex, "extern": drawn.extern, "folded": several}
+    card = _subgraph_card(scene.graph, subgraph, members) if several else _operator_card(scene, members[0], subgraph)
+    data = {"id": scene.name(node), "label": node_label(drawn), "name": drawn.name, "w": width, "h": height}
+    data |= {"subgraph": subgraph, "card": card} | ({"members": list(members)} if several else {})
+    classes = ["op", *(name for name, holds in marked.items() if holds)]
+    return {"data": data, "position": {"x": round(x, 1), "y": round(y, 1)}, "classes": _classes(classes, hue)}
+
+
+def _operator_card(scene: Scene, operator: int, subgraph: int) -> list[list[str]]:
+    op = scene.graph.operators[operator]
+    rows = [
         ["Kind", f"{op.kind} ({op.pattern.value})"],
-        ["Subgraph", f"S{subgraph}, {count(len(partition.subgraphs[subgraph]), 'operator')}"],
+        ["Subgraph", f"S{subgraph}, {count(len(scene.partition.subgraphs[subgraph]), 'operator')}"],
         ["Reads", _shapes(op.inputs)],
         ["Weights", _shapes(op.weights)],
         ["Writes", _shapes(op.outputs)],
@@ -92,35 +115,52 @@ def _operator(op: Operator, layout: Layout, partition: Partition, subgraph: int,
         ["Traffic", f"{nbytes(op.bytes_read)} in, {nbytes(op.bytes_written)} out"],
         ["ONNX", _names(op.origin) if op.origin else "added by the importer"],
     ]
-    data = {"id": str(op.id), "label": node_label(op), "name": op.name, "w": width, "h": height}
-    return {
-        "data": data | {"subgraph": subgraph, "card": [row for row in card if row[0] == op.name or row[1]]},
-        "position": {"x": round(x, 1), "y": round(y, 1)},
-        "classes": _classes(classes, hue),
-    }
+    return [[op.name, ""], *(row for row in rows if row[1])]
+
+
+def _subgraph_card(graph: OpGraph, index: int, members: Iterable[int]) -> list[list[str]]:
+    operators = [graph.operators[op] for op in members]
+    complex_names = tuple(op.name for op in operators if op.is_complex)
+    return [
+        [f"Subgraph S{index}", ""],
+        ["Operators", f"{len(operators)}: {_names(tuple(op.name for op in operators))}"],
+        ["Complex", f"{len(complex_names)}: {_names(complex_names)}" if complex_names else "none"],
+        ["Work", flops(sum(op.flops for op in operators))],
+    ]
 
 
 def _box(graph: OpGraph, index: int, members: tuple[int, ...], box: tuple, hue: int | None) -> dict:
     x1, y1, x2, y2 = box
-    operators = [graph.operators[op] for op in members]
-    complex_names = tuple(op.name for op in operators if op.is_complex)
-    card = [
-        [f"Subgraph S{index}", ""],
-        ["Operators", str(len(members))],
-        ["Complex", f"{len(complex_names)}: {_names(complex_names)}" if complex_names else "none"],
-        ["Work", flops(sum(op.flops for op in operators))],
-    ]
     data = {"id": f"S{index}", "label": f"S{index}", "w": round(x2 - x1, 1), "h": round(y2 - y1, 1)}
     return {
-        "data": data | {"subgraph": index, "card": card},
+        "data": data | {"subgraph": index, "card": _subgraph_card(graph, index, members)},
         "position": {"x": round((x1 + x2) / 2, 1), "y": round((y1 + y2) / 2, 1)},
         "classes": _classes(["box"], hue),
     }
 
 
-def _edge(edge: tuple[int, int], layout: Layout, index: int, detour: bool) -> dict:
+def _tensors(scene: Scene) -> dict[tuple[int, int], list[Tensor]]:
+    """For each edge of the scene the tensors that flow along it, those that two nodes share once."""
+    node = {op: number for number, members in enumerate(scene.members) for op in members}
+    found: dict[tuple[int, int], dict[tuple[int, Tensor], None]] = {}
+    for op in scene.graph.operators:
+        for source, tensor in zip(op.sources, op.inputs):
+            if source is not None and node[source] != node[op.id]:
+                found.setdefault((node[source], node[op.id]), {})[source, tensor] = None
+    return {edge: [tensor for _, tensor in several] for edge, several in found.items()}
+
+
+def _edge(
+    scene: Scene,
+    edge: tuple[int, int],
+    layout: Layout,
+    index: int,
+    detour: bool,
+    tensors: dict[tuple[int, int], list[Tensor]],
+) -> dict:
     u, v = edge
-    data = {"id": f"{u}-{v}", "source": str(u), "target": str(v)}
+    source, target = scene.name(u), scene.name(v)
+    data = {"id": f"{source}-{target}", "source": source, "target": target, "shape": _extents(tensors.get(edge, []))}
     classes = ["edge"]
     if layout.routes[index]:
         classes.append("bent")
@@ -128,6 +168,14 @@ def _edge(edge: tuple[int, int], layout: Layout, index: int, detour: bool) -> di
     if detour:
         classes.append("detour")
     return {"data": data, "classes": " ".join(classes)}
+
+
+def _extents(tensors: list[Tensor]) -> str:
+    """The first tensor's extents, and how many more tensors there are."""
+    if not tensors:
+        return ""
+    first = "×".join(map(str, tensors[0].shape)) or "scalar"
+    return first + (f" and {len(tensors) - 1} more" if len(tensors) > 1 else "")
 
 
 def _segments(source: Point, target: Point, route: tuple[Point, ...]) -> dict:

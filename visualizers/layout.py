@@ -8,6 +8,7 @@ and the result says so. The drawing, a thread for a deep model, is then folded i
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from ago_core.graph.opgraph import OpGraph
@@ -21,6 +22,8 @@ from visualizers.units import count
 DOT_SECONDS = 5.0
 EFFORTS = (Effort(), Effort(reach=30), Effort(reach=15), Effort(reach=15, coarse=True))
 UPWARD_SHARE = 0.01
+LARGE = 800
+"""From so many nodes on, long edges are left out at once: with them `dot` takes too long."""
 
 
 @dataclass(frozen=True)
@@ -66,39 +69,53 @@ class Layout:
         )
 
 
-def layout(graph: OpGraph, partition: Partition, aspect: float = 1.0) -> Layout:
-    """Draws `partition`, folded to fill a panel whose width is `aspect` times its height as well as it can."""
+def layout(
+    graph: OpGraph, partition: Partition, aspect: float = 1.0, stop: Callable[[], bool] = lambda: False
+) -> Layout:
+    """Draws `partition`, folded to fill a panel whose width is `aspect` times its height as well as it can.
+
+    Args:
+        graph: what to draw: a model, or a scene's `drawn`.
+        partition: its subgraphs, or a scene's `groups`.
+        aspect: of the panel.
+        stop: asked while Graphviz works; once it says so, the simple layout, which is quick, takes over.
+    """
     start = time.perf_counter()
     sizes = tuple(node_size(op) for op in graph.operators)
-    drawing, engine, note = _draw(graph, partition, sizes)
+    drawing, engine, note = _draw(graph, partition, sizes, stop)
     folded = fold(graph.edges, sizes, drawing, aspect)
     positions = tuple((*point, *size) for point, size in zip(folded.centres, sizes))
     seconds = round(time.perf_counter() - start, 3)
     return Layout(positions, folded.boxes, folded.routes, folded.detours, folded.bbox, engine, seconds, note)
 
 
-def _draw(graph: OpGraph, partition: Partition, sizes: tuple[Point, ...]) -> tuple[Drawing, str, str]:
+def _draw(
+    graph: OpGraph, partition: Partition, sizes: tuple[Point, ...], stop: Callable[[], bool]
+) -> tuple[Drawing, str, str]:
     """The drawing, the engine's name and a note."""
     executable = dot_engine.find_dot()
     if executable is None:
         failures = ["no Graphviz was found (install graphviz, or the Python package graphviz-pure)"]
         tries = []
     else:
-        tries, failures = _try(executable, graph, partition, sizes)
+        tries, failures = _try(executable, graph, partition, sizes, stop)
     if not tries:
-        return layered.draw(graph, partition, sizes), "layered", f"Drawn with a simple layout: {failures[0]}."
+        return layered.draw(graph, partition, sizes), "layered", f"Drawn with a simple layout: {failures[-1]}."
     drawing, effort = min(tries, key=lambda pair: upward(graph, pair[0]))
     return drawing, "dot (coarse)" if effort.coarse else "dot", _note(graph, drawing, failures)
 
 
 def _try(
-    executable: str, graph: OpGraph, partition: Partition, sizes: tuple[Point, ...]
+    executable: str, graph: OpGraph, partition: Partition, sizes: tuple[Point, ...], stop: Callable[[], bool]
 ) -> tuple[list[tuple[Drawing, Effort]], list[str]]:
     """Drawings with less and less effort until one has hardly any edge that leads upwards, and why others failed."""
     tries, failures = [], []
-    for effort in EFFORTS:
+    for effort in EFFORTS[1:] if len(graph) > LARGE else EFFORTS:
         try:
-            drawing = dot_engine.draw(executable, graph, partition, sizes, effort, DOT_SECONDS)
+            drawing = dot_engine.draw(executable, graph, partition, sizes, effort, DOT_SECONDS, stop)
+        except dot_engine.Stopped as error:
+            failures.append(str(error))
+            break
         except dot_engine.DotError as error:
             failures.append(str(error))
             continue

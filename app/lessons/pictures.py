@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 
 import streamlit as st
@@ -10,12 +11,10 @@ import streamlit as st
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.partition import Partition, make_partition
 from app.components.graph_view import Selection, graph_view, tell_panel
-from app.components.text import plain, table
 from app.lessons.ask import answer_key
 from app.lessons.lesson import Scene
 from app.services.kept import Kept
-from visualizers.elements import elements
-from visualizers.layout import layout
+from app.services.pictures import Picture, draw
 from visualizers.marks import Marks
 
 HEIGHT = 400
@@ -24,8 +23,8 @@ KEPT_DRAWINGS = 64
 
 
 @cache
-def _drawings() -> Kept[tuple, tuple[list[dict], str]]:
-    """What was drawn last, with the layout's note, for all sessions."""
+def _drawings() -> Kept[tuple, Picture]:
+    """What was drawn last, for all sessions."""
     return Kept(KEPT_DRAWINGS)
 
 
@@ -45,17 +44,20 @@ def drawing(
 ) -> None:
     """A drawing of a partitioned graph; `label` is for those who cannot see it."""
 
-    def draw() -> tuple[list[dict], str]:
-        drawn = layout(graph, partition, aspect=ASPECT)
-        return elements(graph, partition, drawn), drawn.note
+    def drawn() -> Picture:
+        return draw(_named(graph), partition, aspect=ASPECT)
 
-    items, note = _drawings().get((graph.model_hash, partition.subgraphs), draw)
+    picture = _drawings().get((graph.model_hash, partition.subgraphs), drawn)
     key = f"{scene.key}-drawing"
-    revision = f"{graph.model_hash}-{hash(partition.subgraphs):x}"
-    graph_view(items, revision=revision, key=key, height=HEIGHT, label=label, on_select=on_select)
+    graph_view(picture, key=key, model=graph.model_hash, height=HEIGHT, label=label, on_select=on_select)
     tell_panel(key, selected, marks)
-    if note:
-        st.caption(note)
+    if picture.note:
+        st.caption(picture.note)
+
+
+def _named(graph: OpGraph) -> OpGraph:
+    """With names for kinds: the texts of a lesson speak of operators by name."""
+    return replace(graph, operators=tuple(replace(op, kind=op.name) for op in graph.operators))
 
 
 def pickable(scene: Scene, graph: OpGraph, partition: Partition, label: str) -> None:
@@ -73,13 +75,3 @@ def pickable(scene: Scene, graph: OpGraph, partition: Partition, label: str) -> 
     operators = [op for index in chosen for op in partition.subgraphs[index]]
     marks = scene.outcome.marks if scene.outcome else None
     drawing(scene, graph, partition, label, marks, picked, operators)
-
-
-def rows(items: list[dict[str, str]], wide: str) -> None:
-    """A table."""
-    table(items, wide)
-
-
-def sentence(text: str) -> None:
-    """A caption with names as they are."""
-    st.caption(plain(text))

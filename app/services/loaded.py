@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from ago_core.graph.opgraph import OpGraph
@@ -14,35 +14,31 @@ from ago_core.partition.metrics import Metrics, complex_per_subgraph, measure, s
 from ago_core.partition.partition import Partition
 from ago_core.partition.settings import Settings
 from app.services.kept import Kept
+from app.services.pictures import Drawing, Gallery
 from app.services.worker import Task, Worker
-from visualizers.elements import elements
-from visualizers.layout import Layout, layout
+from visualizers.scene import Folding
 
 if TYPE_CHECKING:  # importing TVM takes more than a second: the worker's thread does it
     from ago_core.graph.model import Model
 
 METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO", EDITED: "Edited", "tuned": "Tuned"}
-PANEL_ASPECT = 1.15
 Subgraphs = tuple[tuple[int, ...], ...]
 KEPT_VIEWS, KEPT_CLUSTERINGS, KEPT_TEXTS, KEPT_REGIONS = 64, 16, 200, 64
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One partition of a loaded model, measured and drawn.
+    """One partition of a loaded model with what is counted on it.
 
     Attributes:
         weights: of the subgraphs, in trials.
         complex_counts: complex operators in each subgraph.
-        elements: the drawing as the graph view takes it.
     """
 
     partition: Partition
     metrics: Metrics
     weights: tuple[float, ...]
     complex_counts: tuple[int, ...]
-    layout: Layout
-    elements: list[dict]
 
     @property
     def method(self) -> str:
@@ -51,11 +47,6 @@ class View:
     @property
     def title(self) -> str:
         return METHOD_NAMES[self.method]
-
-    @property
-    def revision(self) -> str:
-        """Another one for every grouping of every model."""
-        return f"{self.partition.model_hash}-{self.method}-{hash(self.partition.subgraphs):x}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +79,16 @@ class Loaded:
         """AGO's partition with its construction; some ten milliseconds the first time."""
         return self._clusterings.get(settings, lambda: cluster(self.graph, settings))
 
+    @cached_property
+    def _gallery(self) -> Gallery:
+        return Gallery(self.graph)
+
+    def drawing(self, partition: Partition, folding: Folding) -> Drawing:
+        """The picture of a partition, kept or on its way."""
+        return self._gallery.drawing(partition, folding)
+
     def view(self, partition: Partition) -> View:
-        """Measures and draws; some hundred milliseconds the first time, more for large models."""
+        """Counts; some ten milliseconds the first time."""
         return self._views.get(partition, lambda: _view(self.graph, partition))
 
     def code(self, partition: Partition, subgraph: int, scheduled: bool) -> str:
@@ -129,12 +128,9 @@ def _counter() -> Worker:
 
 
 def _view(graph: OpGraph, partition: Partition) -> View:
-    drawing = layout(graph, partition, aspect=PANEL_ASPECT)
     return View(
         partition=partition,
         metrics=measure(graph, partition),
         weights=subgraph_weights(graph, partition),
         complex_counts=complex_per_subgraph(graph, partition),
-        layout=drawing,
-        elements=elements(graph, partition, drawing),
     )

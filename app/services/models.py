@@ -15,10 +15,13 @@ from ago_core.partition.settings import Settings
 from app.services.loaded import METHOD_NAMES, Loaded
 from app.services.uploads import Upload
 from app.services.worker import Task, Worker
+from visualizers.scene import Folding
 
 DEFAULT_SAMPLE = "mobilenet_v2@224"
 Progress = Callable[[str], None]
 KEPT = 4
+DRAW_SECONDS = 3.0
+"""A drawing that takes longer goes on while the page is there."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def load(choice: Choice, progress: Progress) -> Loaded:
     for partition in (loaded.heuristic, loaded.clustering(Settings()).partition):
         progress(f"Drawing: {METHOD_NAMES[partition.method]}")
         loaded.view(partition)
+        loaded.drawing(partition, Folding.at_first(loaded.graph)).wait(DRAW_SECONDS)
     return loaded
 
 

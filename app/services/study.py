@@ -15,6 +15,9 @@ from ago_core.partition.history import History
 from ago_core.partition.partition import Partition, partition_from_json
 from ago_core.partition.settings import Settings
 from app.services.loaded import Loaded, View
+from app.services.pictures import Drawing
+from visualizers.colouring import Colour, Shown
+from visualizers.scene import Folding
 
 MERGE, SPLIT, MOVE = "merge", "split", "move"
 PACES = (1, 2, 4)
@@ -51,6 +54,8 @@ class Study:
         refused: the last edit, if it was refused.
         message: one sentence that says why the last edit was not possible at all, or "".
         file_error: one sentence that says why the last file was not taken, or "".
+        colour: what the colours of the panels say.
+        foldings: for each method which of its subgraphs are drawn as one node; those that the user changed.
     """
 
     loaded: Loaded | None = None
@@ -63,6 +68,8 @@ class Study:
     refused: Refused | None = None
     message: str = ""
     file_error: str = ""
+    colour: Colour = Colour.SUBGRAPH
+    foldings: dict[str, Folding] = field(default_factory=dict)
     _due: float = field(default=0.0, init=False, repr=False)
 
     @property
@@ -82,6 +89,24 @@ class Study:
     @property
     def views(self) -> Mapping[str, View]:
         return {method: self.loaded.view(partition) for method, partition in self.partitions.items()}
+
+    def folding(self, method: str) -> Folding:
+        return self.foldings.get(method) or Folding.at_first(self.graph)
+
+    def fold(self, method: str, subgraph: int | None, closed: bool = False) -> None:
+        """Folds one subgraph of a partition, or unfolds it; without one all are `closed` or not."""
+        if subgraph is None:
+            self.foldings[method] = Folding(closed)
+        elif subgraph < len(self.partitions[method]):
+            self.foldings[method] = self.folding(method).toggled(self.partitions[method].subgraphs[subgraph])
+
+    def drawing(self, method: str) -> Drawing:
+        """The picture of a partition as it is folded now, kept or on its way."""
+        return self.loaded.drawing(self.partitions[method], self.folding(method))
+
+    def shown(self, method: str) -> Shown:
+        partition = self.partitions[method]
+        return Shown(partition, self.folding(method).folded(partition))
 
     def leave(self) -> None:
         """The session looks at another model now."""
@@ -148,6 +173,7 @@ class Study:
 
     def edit_copy(self, method: str) -> None:
         """Makes the edited partition a copy of another one; what was edited before can be had back by undo."""
+        self.foldings[EDITED] = self.folding(method)
         self._take(replace(self.partitions[method], method=EDITED))
 
     def edit(self, kind: str, operators: Iterable[int], target: int | None = None) -> None:

@@ -6,13 +6,15 @@ The browser side is `frontend/src/`; its bundle in `assets/` is committed, so on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from visualizers.elements import describe
+from app.services.pictures import Picture
+from visualizers.colouring import Paint
 from visualizers.marks import Marks
 from visualizers.palette import MARK_HUES, SUBGRAPH_HUES
 
@@ -28,7 +30,7 @@ def _asset(name: str) -> str:
 _drawing = st.components.v2.component(
     "ago_graph_view", html=_asset("graph_view.html"), css=_asset("graph_view.css"), js=_asset("graph_view.js")
 )
-_selected = st.components.v2.component("ago_graph_selected", js=_asset("selected.js"))
+_message = st.components.v2.component("ago_graph_message", js=_asset("message.js"))
 
 
 @dataclass(frozen=True)
@@ -39,41 +41,78 @@ class Selection:
     subgraph: int | None = None
 
 
+@dataclass(frozen=True)
+class MenuEntry:
+    """What the colours can say: a key, the text, and whether it can be chosen now."""
+
+    key: str
+    text: str
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked of the page in a panel.
+
+    Attributes:
+        kind: "fold" (fold or unfold), "colour" (other colours), or "dot" (the graph in DOT).
+        subgraph: to fold or to unfold; None for all.
+        closed: whether all are to be folded.
+        colour: key of the menu's entry.
+    """
+
+    kind: str
+    subgraph: int | None = None
+    closed: bool = False
+    colour: str = ""
+
+
 def graph_view(
-    elements: list[dict],
+    picture: Picture,
     *,
-    revision: str,
     key: str,
+    model: str,
     height: int = 560,
     label: str = "Operator graph",
     on_select: Callable[[Selection], None] | None = None,
+    on_request: Callable[[Request], None] | None = None,
 ) -> Selection:
     """Shows one panel and returns what the user last selected in it. What it emphasises comes from `tell_panel`.
 
     Args:
-        elements: what `visualizers.elements.elements` returned.
-        revision: names these elements; the browser is sent and draws them anew when it changes.
+        picture: what to draw; the browser draws anew when its revision changes.
         key: names this panel among the session's widgets.
-        height: of the drawing, in pixels; the legend below it takes about 30 more.
+        model: names the model; the camera stays over another picture of the same one.
+        height: of the drawing, in pixels; toolbar and legend take about 70 more.
         label: says what is shown, for those who cannot see it; counts of operators and subgraphs are added.
         on_select: called with the new selection before the rerun that selecting starts, so a page can store it and
             give it to another panel as `selected`.
+        on_request: called with what the user asked for, before the rerun; without it the panel offers nothing that
+            needs it.
     """
     data = {
         "panel": key,
-        "elements": elements,
-        "revision": revision,
+        "elements": picture.elements,
+        "index": picture.index,
+        "revision": picture.revision,
+        "model": model,
         "height": height,
-        "label": f"{label}: {describe(elements)}",
+        "label": f"{label}: {picture.description}",
+        "answers": on_request is not None,
         "hues": SUBGRAPH_HUES,
         "marks": MARK_HUES,
     }
 
-    def changed() -> None:
+    def selected() -> None:
         if on_select:
             on_select(_selection(st.session_state[key]))
 
-    return _selection(_drawing(key=key, data=data, on_selection_change=changed))
+    def requested() -> None:
+        wanted = st.session_state[key].get("request")
+        if on_request and wanted:
+            on_request(Request(**wanted))
+
+    return _selection(_drawing(key=key, data=data, on_selection_change=selected, on_request_change=requested))
 
 
 def tell_panel(key: str, selected: Iterable[int] = (), marks: Marks | None = None) -> None:
@@ -86,13 +125,35 @@ def tell_panel(key: str, selected: Iterable[int] = (), marks: Marks | None = Non
         selected: operators to select, whenever this changes. Selecting them here does not call `on_select`.
         marks: what to emphasise; the drawing stays where it is.
     """
-    message = {
-        "panel": key,
-        "selected": sorted(selected),
-        "sequence": _sequence(st.session_state.get(key)),
-        "marks": marks.to_json() if marks else None,
-    }
-    _selected(key=f"{key}-selected", data=message)
+    _tell(
+        key,
+        "selected",
+        selected=sorted(selected),
+        sequence=_sequence(st.session_state.get(key)),
+        marks=marks.to_json() if marks else None,
+    )
+
+
+def tell_colours(key: str, menu: Sequence[MenuEntry], chosen: str, paint: Paint | None) -> None:
+    """Tells a panel what its colours can say, and the colours; the drawing stays where it is.
+
+    Args:
+        key: of the panel.
+        menu: what can be chosen.
+        chosen: key of the entry that is chosen.
+        paint: the colours; None for those of the subgraphs.
+    """
+    entries = [[entry.key, entry.text, entry.enabled] for entry in menu]
+    _tell(key, "colours", menu=entries, chosen=chosen, paint=paint.to_json() if paint else None)
+
+
+def send_file(key: str, name: str, text: str) -> None:
+    """Has the browser save a text file, once, as the answer to what the user asked of a panel."""
+    _tell(key, "file", name=name, text=text, serial=time.time_ns())
+
+
+def _tell(key: str, kind: str, **content: object) -> None:
+    _message(key=f"{key}-{kind}", data={"panel": key, "kind": kind, **content})
 
 
 def _sequence(state: Mapping | None) -> int:

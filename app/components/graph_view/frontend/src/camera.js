@@ -1,12 +1,23 @@
 // Pan and zoom. The drawing fits the panel until the user moves the camera; from then on the camera stays where it is.
+import { operatorsOf } from './places.js';
+
 const PADDING = 16;
 const MOTION_MS = 250;
+const READABLE = 0.8;
 
 export class Camera {
-  constructor(cy) {
+  /** `onMove` is called when the user has moved it, by any means. */
+  constructor(cy, places, onMove) {
     this.cy = cy;
+    this.places = places;
+    this.onMove = onMove;
     this.moved = false;
-    cy.on('dragpan scrollzoom pinchzoom', () => { this.moved = true; });
+    cy.on('dragpan scrollzoom pinchzoom', () => this.movedByUser());
+  }
+
+  movedByUser() {
+    this.moved = true;
+    this.onMove();
   }
 
   fit() {
@@ -20,14 +31,40 @@ export class Camera {
   }
 
   zoomBy(factor) {
-    this.moved = true;
-    const centre = { x: this.cy.width() / 2, y: this.cy.height() / 2 };
-    this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: centre });
+    this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: this.centre() });
+    this.movedByUser();
   }
 
   panBy(x, y) {
-    this.moved = true;
     this.cy.panBy({ x, y });
+    this.movedByUser();
+  }
+
+  /** Puts a point of the drawing into the middle. */
+  panTo({ x, y }) {
+    const zoom = this.cy.zoom();
+    this.cy.pan({ x: this.cy.width() / 2 - zoom * x, y: this.cy.height() / 2 - zoom * y });
+    this.movedByUser();
+  }
+
+  centre() {
+    return { x: this.cy.width() / 2, y: this.cy.height() / 2 };
+  }
+
+  /** Where another panel's camera is: by the operator next to its centre, since the two drawings differ. */
+  follow({ anchor, zoom }) {
+    if (!anchor) {
+      this.fit();
+      return;
+    }
+    this.cy.stop();
+    this.moved = true;
+    this.cy.zoom(zoom);
+    this.hold(anchor);
+  }
+
+  whereabouts() {
+    return { anchor: this.anchor(), zoom: this.cy.zoom() };
   }
 
   resized() {
@@ -38,7 +75,7 @@ export class Camera {
   /** The operator to keep in place when the drawing changes: a selected one in sight, else the one next to the centre. */
   anchor() {
     if (!this.moved) return null;
-    const centre = { x: this.cy.width() / 2, y: this.cy.height() / 2 };
+    const centre = this.centre();
     const distance = (node) => {
       const { x, y } = node.renderedPosition();
       return Math.hypot(x - centre.x, y - centre.y);
@@ -47,17 +84,21 @@ export class Camera {
     const candidates = selected.nonempty() ? selected : this.cy.nodes('.op');
     if (candidates.empty()) return null;
     const nearest = candidates.min(distance).ele;
-    return { id: nearest.id(), at: { ...nearest.renderedPosition() } };
+    const at = nearest.renderedPosition();
+    return { op: operatorsOf(nearest)[0], at: { x: at.x / this.cy.width(), y: at.y / this.cy.height() } };
   }
 
   reloaded(anchor) {
-    const node = anchor && this.cy.getElementById(anchor.id);
-    if (!this.moved || !node || node.empty()) {
-      this.fit();
-      return;
-    }
+    if (!this.moved || !anchor || this.places.node(anchor.op).empty()) this.fit();
+    else this.hold(anchor);
+  }
+
+  /** Pans so that an operator is where it was: at a share of the panel's width and height. */
+  hold({ op, at }) {
+    const node = this.places.node(op);
+    if (node.empty()) return;
     const now = node.renderedPosition();
-    this.cy.panBy({ x: anchor.at.x - now.x, y: anchor.at.y - now.y });
+    this.cy.panBy({ x: at.x * this.cy.width() - now.x, y: at.y * this.cy.height() - now.y });
   }
 
   inSight(node) {
@@ -68,10 +109,18 @@ export class Camera {
   /** Pans, and zooms out if need be, so that `nodes` can be seen; does nothing if any of them already can. */
   bringIntoSight(nodes) {
     if (nodes.empty() || nodes.some((node) => this.inSight(node))) return;
-    this.moved = true;
+    this.show(nodes, this.cy.zoom());
+  }
+
+  /** Pans and zooms so that `nodes` are in the middle and can be read. */
+  goTo(nodes) {
+    if (nodes.nonempty()) this.show(nodes, Math.max(this.cy.zoom(), READABLE));
+  }
+
+  show(nodes, zoomAtMost) {
     const box = nodes.boundingBox();
     const room = Math.min((this.cy.width() - 4 * PADDING) / box.w, (this.cy.height() - 4 * PADDING) / box.h);
-    const zoom = Math.min(this.cy.zoom(), room);
+    const zoom = Math.min(zoomAtMost, room);
     const target = {
       zoom,
       pan: {
@@ -79,6 +128,7 @@ export class Camera {
         y: this.cy.height() / 2 - (zoom * (box.y1 + box.y2)) / 2,
       },
     };
+    this.moved = true;
     if (window.matchMedia('(prefers-reduced-motion: reduce)').matches) this.cy.viewport(target);
     else this.cy.animate(target, { duration: MOTION_MS });
   }

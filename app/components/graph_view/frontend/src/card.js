@@ -3,7 +3,9 @@ const OFFSET = 14;
 const DELAY_MS = 120;
 
 export class HoverCard {
-  constructor(cy, card, stage) {
+  /** `extra` gives rows that are not the drawing's, such as a value that colours show. */
+  constructor(cy, card, stage, extra) {
+    this.extra = extra;
     this.card = card;
     this.stage = stage;
     cy.on('mouseover', 'node', (event) => this.schedule(event.target, event.renderedPosition));
@@ -18,8 +20,8 @@ export class HoverCard {
   }
 
   show(node, at) {
-    const rows = node.data('card');
-    if (!rows) return;
+    if (!node.data('card')) return;
+    const rows = [...node.data('card'), ...this.extra(node)];
     this.card.replaceChildren(...rows.map(([label, text], index) => row(label, text, index === 0)));
     this.card.hidden = false;
     const { offsetWidth: width, offsetHeight: height } = this.card;
@@ -27,6 +29,12 @@ export class HoverCard {
     const below = at.y + OFFSET + height < this.stage.clientHeight;
     this.card.style.left = `${Math.max(4, right ? at.x + OFFSET : at.x - OFFSET - width)}px`;
     this.card.style.top = `${Math.max(4, below ? at.y + OFFSET : at.y - OFFSET - height)}px`;
+  }
+
+  /** Beside a node, for the keyboard; again hides it. */
+  toggleAt(node) {
+    if (this.card.hidden && node.nonempty()) this.show(node, node.renderedPosition());
+    else this.hide();
   }
 
   hide() {

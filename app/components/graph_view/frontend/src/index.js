@@ -5,14 +5,17 @@ import { GraphView } from './view.js';
 const views = new WeakMap();
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component;
+  const { data, parentElement, setStateValue, setTriggerValue } = component;
   const root = parentElement.querySelector('.graph-view');
   let view = views.get(root);
   if (!view) {
     view = new GraphView(root, data.panel);
     views.set(root, view);
   }
-  view.update(data, (value) => setStateValue('selection', value));
+  view.update(data, {
+    select: (value) => setStateValue('selection', value),
+    request: (value) => setTriggerValue('request', value),
+  });
   return () => {
     view.destroy();
     views.delete(root);

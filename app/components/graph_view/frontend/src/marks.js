@@ -1,13 +1,19 @@
 // What Python emphasises on top of the drawing: classes on elements, which colour them, and a legend of their own.
 export class Marks {
-  constructor(cy, legend, own) {
+  /** `onLegend` is called when there is another legend, whose rows are in `own`. */
+  constructor(cy, places, own, onLegend) {
     this.cy = cy;
-    this.legend = legend;
+    this.places = places;
     this.own = own;
+    this.onLegend = onLegend;
     this.looks = {};
     this.given = '';
     this.marks = null;
     cy.on('zoom', () => cy.edges('.mark-cycle').updateStyle());
+  }
+
+  get speaks() {
+    return Boolean(this.marks?.legend.length);
   }
 
   /** Takes what Python says. Returns whether anything changed. */
@@ -35,19 +41,16 @@ export class Marks {
 
   /** For each marked element its classes. */
   wanted() {
-    const classes = new Map();
+    const names = new Map();
     Object.entries(this.marks?.elements ?? {}).forEach(([name, ids]) => ids.forEach((id) => {
-      classes.set(id, classes.has(id) ? `${classes.get(id)} mark-${name}` : `mark-${name}`);
+      const found = this.places.element(id).id();
+      if (found !== undefined) names.set(found, (names.get(found) ?? new Set()).add(`mark-${name}`));
     }));
-    return classes;
+    return new Map([...names].map(([id, own]) => [id, [...own].join(' ')]));
   }
 
   focus() {
-    return this.collect(this.marks?.focus ?? []);
-  }
-
-  collect(ids) {
-    return this.cy.collection(ids.map((id) => this.cy.getElementById(id)).filter((element) => element.nonempty()));
+    return this.places.nodes((this.marks?.focus ?? []).map(Number));
   }
 
   restyle(looks) {
@@ -55,12 +58,10 @@ export class Marks {
     this.showLegend();
   }
 
-  /** The marks' legend stands in for that of the subgraphs while there are any. */
   showLegend() {
     const rows = this.marks?.legend ?? [];
-    this.legend.hidden = rows.length > 0;
-    this.own.hidden = rows.length === 0;
     this.own.replaceChildren(...rows.map(([name, text]) => this.row(name, text)));
+    this.onLegend();
   }
 
   row(name, text) {

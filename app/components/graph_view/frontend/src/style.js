@@ -62,9 +62,12 @@ export function stylesheet(theme) {
     { selector: '.op', style: { 'border-color': theme.plain.line, 'background-color': theme.plain.fill } },
     { selector: '.complex', style: { shape: 'cut-rectangle', 'corner-radius': 7, 'border-width': 2.5, 'font-weight': 700 } },
     { selector: '.extern', style: { 'border-style': 'dashed' } },
+    // A folded subgraph lies on a second sheet.
+    { selector: '.folded', style: { 'font-weight': 600, ghost: 'yes', 'ghost-offset-x': 3, 'ghost-offset-y': 3, 'ghost-opacity': 0.5 } },
     ...theme.tints.flatMap((tint, index) => [
       { selector: `.box.t${index}`, style: { 'background-color': tint.area, 'border-color': tint.line } },
       { selector: `.op.t${index}`, style: { 'background-color': theme.background, 'border-color': tint.line } },
+      { selector: `.folded.t${index}`, style: { 'background-color': tint.area } },
       { selector: `.complex.t${index}`, style: { 'background-color': tint.fill } },
     ]),
     { selector: 'edge', style: {
@@ -72,9 +75,16 @@ export function stylesheet(theme) {
       'curve-style': 'straight', events: 'no', 'z-index': 2, 'z-index-compare': 'manual', 'overlay-opacity': 0 } },
     { selector: '.bent', style: bent },
     { selector: '.detour', style: { 'line-style': 'dashed', 'line-dash-pattern': [5, 4], 'line-color': theme.faint, 'target-arrow-color': theme.faint, 'z-index': 1 } },
+    { selector: '.shaped', style: {
+      label: 'data(shape)', 'font-size': 7, color: theme.text, 'min-zoomed-font-size': 6, 'text-background-color': theme.background,
+      'text-background-opacity': 0.85, 'text-background-padding': 1, 'z-index': 4 } },
+    { selector: '.op.unpainted', style: { 'background-color': theme.background, 'border-color': theme.grey } },
+    { selector: '.box.unpainted', style: { 'background-color': theme.plain.fill, 'border-color': theme.grey } },
+    { selector: '.painted', style: { 'background-color': 'data(paint)', 'border-color': theme.grey, color: 'data(ink)' } },
     { selector: '.touched', style: { width: 2.4, 'line-color': theme.text, 'target-arrow-color': theme.text } },
     ...theme.marks.flatMap(marked),
     { selector: '.faded', style: { opacity: 0.28 } },
+    { selector: '.hit', style: { 'underlay-color': theme.primary, 'underlay-opacity': 0.45, 'underlay-padding': 5 } },
     { selector: '.op:selected', style: {
       'background-color': theme.text, color: theme.background, 'border-color': theme.primary, 'border-width': 3, 'z-index': 5 } },
     { selector: '.op.mark-cycle', style: { 'border-color': theme.marks.find((mark) => mark.name === 'cycle').hue, 'border-width': 5 } },

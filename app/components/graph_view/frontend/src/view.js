@@ -1,12 +1,21 @@
-// One panel: owns the cytoscape instance and ties selection, camera, lasso, hover card, keyboard and toolbar to it.
+// One panel: owns the cytoscape instance and ties its parts together.
 import cytoscape from 'cytoscape';
 import { Camera } from './camera.js';
 import { HoverCard } from './card.js';
+import { Colours } from './colours.js';
+import { savePng, saveSvg, saveText } from './export.js';
 import { handleKey } from './keyboard.js';
 import { Lasso } from './lasso.js';
+import { Linked } from './linked.js';
 import { Marks } from './marks.js';
+import { MiniMap } from './minimap.js';
+import { Places, operatorsOf } from './places.js';
+import { Search } from './search.js';
 import { Selection } from './selection.js';
 import { readTheme, stylesheet } from './style.js';
+
+// From so many elements on, edges are left out while the camera moves.
+const MANY = 2500;
 
 export class GraphView {
   constructor(root, panel) {
@@ -24,49 +33,72 @@ export class GraphView {
       minZoom: 0.02,
       maxZoom: 4,
     });
-    this.camera = new Camera(this.cy);
-    this.selection = new Selection(this.cy, () => this.announce());
-    this.marks = new Marks(this.cy, this.find('legend'), this.find('marks-legend'));
-    this.card = new HoverCard(this.cy, this.find('card'), this.find('stage'));
+    const { cy } = this;
+    this.places = new Places(cy);
+    this.camera = new Camera(cy, this.places, () => this.linked.moved());
+    this.linked = new Linked(this.camera, () => this.find('link').setAttribute('aria-checked', String(this.linked.on)));
+    this.selection = new Selection(cy, this.places, () => this.announce());
+    this.marks = new Marks(cy, this.places, this.find('marks-legend'), () => this.showLegend());
+    this.miniMap = new MiniMap(cy, this.find('mini-map'), this.camera);
+    this.colours = new Colours(cy, this.find('colour'), this.find('colours-legend'),
+      (colour) => this.request({ kind: 'colour', colour }), () => { this.showLegend(); this.miniMap.changed(); });
+    this.card = new HoverCard(cy, this.find('card'), this.find('stage'), (node) => this.colours.rows(node));
     this.lasso = new Lasso(this.find('overlay'), (polygon, add) => this.selection.inside(polygon, add), () => this.reflectLasso());
+    this.search = new Search(cy, this.places, this.find('search'), {
+      jump: (op) => this.pick([op]), take: (ops) => this.pick(ops), leave: () => this.focus() });
+    cy.on('dbltap', '.box, .folded', (event) => this.fold(event.target.data('subgraph')));
     this.wireToolbar();
     root.addEventListener('keydown', (event) => handleKey(this, event));
     this.listener = ({ detail }) => this.receive(detail);
-    document.addEventListener('ago-graph-selected', this.listener);
-    this.receive(globalThis.agoGraphSelected?.[panel]);
+    document.addEventListener('ago-graph-message', this.listener);
+    Object.values(globalThis.agoGraphMessages?.[panel] ?? {}).filter(({ kind }) => kind !== 'file').forEach((said) => this.receive(said));
     this.observer = new ResizeObserver(() => this.camera.resized());
     this.observer.observe(this.find('stage'));
   }
 
-  update(data, send) {
+  /** `select` and `request` tell Python. */
+  update(data, { select, request }) {
     this.find('stage').style.height = `${data.height}px`;
-    this.selection.send = send;
+    this.selection.send = select;
+    this.request = data.answers ? request : () => {};
+    this.root.classList.toggle('unanswered', !data.answers);
     this.restyle(data);
     if (data.revision !== this.revision) this.load(data);
     this.find('stage').setAttribute('aria-label', data.label);
   }
 
-  /** Takes what Python says is selected, sent by `assets/selected.js` whenever it changes. */
+  /** Takes what Python says, sent by `assets/message.js` whenever it changes. */
   receive(message) {
     if (message?.panel !== this.panel) return;
-    if (this.selection.receive(message.selected, message.sequence)) this.camera.bringIntoSight(this.selection.operators());
-    if (this.marks.receive(message.marks)) this.camera.bringIntoSight(this.marks.focus());
+    if (message.kind === 'colours') this.colours.receive(message);
+    else if (message.kind === 'file') saveText(message.name, message.text);
+    else {
+      if (this.selection.receive(message.selected, message.sequence)) this.camera.bringIntoSight(this.selection.operators());
+      if (this.marks.receive(message.marks)) this.camera.bringIntoSight(this.marks.focus());
+    }
   }
 
   load(data) {
-    // Edits regroup operators but keep their number; another number is another model, to be seen from the start.
-    const count = data.elements.filter((element) => element.classes.startsWith('op')).length;
-    const anchor = count === this.cy.nodes('.op').length ? this.camera.anchor() : null;
+    // Edits and folding keep the model; another one is to be seen from the start.
+    const anchor = data.model === this.model ? this.camera.anchor() : null;
     this.revision = data.revision;
+    this.model = data.model;
+    const elements = JSON.parse(data.elements);
     this.selection.quietly(() => this.cy.batch(() => {
       this.cy.elements().remove();
-      this.cy.add(prepared(data.elements));
+      this.cy.add(prepared(elements));
     }));
+    this.cy.renderer().hideEdgesOnViewport = elements.length > MANY;
+    this.places.read();
     this.selection.restore();
+    this.colours.apply();
     this.marks.apply();
+    this.showShapes(this.shapes);
     this.card.hide();
-    this.find('empty').hidden = data.elements.length > 0;
+    this.find('empty').hidden = elements.length > 0;
     this.camera.reloaded(anchor);
+    this.miniMap.changed();
+    this.search.read(JSON.parse(data.index));
     this.announce();
   }
 
@@ -75,6 +107,7 @@ export class GraphView {
     const key = JSON.stringify(theme);
     if (key === this.themeKey) return;
     this.themeKey = key;
+    this.background = theme.background;
     this.cy.style(stylesheet(theme));
     ['box', 'plain', 'complex', 'single'].forEach((name) => {
       const swatch = this.find(`swatch-${name}`);
@@ -83,21 +116,92 @@ export class GraphView {
       swatch.style.borderColor = line;
     });
     this.marks.restyle(theme.marks);
+    this.miniMap.changed();
   }
 
   wireToolbar() {
-    this.find('lasso').addEventListener('click', () => this.lasso.toggle());
-    this.find('fit').addEventListener('click', () => this.camera.fit());
-    this.find('zoom-in').addEventListener('click', () => this.camera.zoomBy(1.4));
-    this.find('zoom-out').addEventListener('click', () => this.camera.zoomBy(1 / 1.4));
-    this.find('help-button').addEventListener('click', () => this.toggleHelp());
+    const actions = {
+      'search-button': () => this.search.toggle(),
+      lasso: () => this.lasso.toggle(),
+      fit: () => this.fit(),
+      'zoom-in': () => this.camera.zoomBy(1.4),
+      'zoom-out': () => this.camera.zoomBy(1 / 1.4),
+      more: () => this.toggleMenu(),
+      shapes: () => this.showShapes(!this.shapes),
+      link: () => this.linked.toggle(),
+      'fold-all': () => this.request({ kind: 'fold', closed: true }),
+      'unfold-all': () => this.request({ kind: 'fold', closed: false }),
+      'save-svg': () => saveSvg(this.cy, this.panel, this.background),
+      'save-png': () => savePng(this.cy, this.panel, this.background),
+      'save-dot': () => this.request({ kind: 'dot' }),
+      'help-button': () => this.toggleHelp(),
+    };
+    Object.entries(actions).forEach(([name, action]) => this.find(name).addEventListener('click', action));
+    this.find('menu').addEventListener('click', (event) => { if (event.target.closest('[role=menuitem]')) this.toggleMenu(false); });
     // cytoscape takes the focus away from whatever has it on every press; keys must go to the panel that was clicked.
-    this.find('stage').addEventListener('mousedown', () => this.find('stage').focus({ preventScroll: true }));
+    this.find('canvas').addEventListener('mousedown', () => { this.toggleMenu(false); this.focus(); });
+  }
+
+  focus() {
+    this.find('stage').focus({ preventScroll: true });
+  }
+
+  fit() {
+    this.camera.fit();
+    this.linked.moved();
+  }
+
+  /** Selects operators and goes to where they are. */
+  pick(ops) {
+    this.selection.pick(ops);
+    this.camera.goTo(this.selection.operators());
+  }
+
+  walk(direction) {
+    const centre = this.camera.centre();
+    const distance = (node) => Math.hypot(node.renderedPosition('x') - centre.x, node.renderedPosition('y') - centre.y);
+    const start = this.cy.nodes('.op').min(distance).ele;
+    if (this.selection.walk(direction, start)) this.camera.bringIntoSight(this.selection.operators());
+    else this.say(`Nothing ${direction === 'up' ? 'read' : direction === 'down' ? 'reads it' : 'beside it'}`);
+  }
+
+  /** Enter: a folded subgraph is unfolded, an operator shows its card. */
+  open() {
+    const node = this.selection.operators().last();
+    if (node.nonempty() && node.hasClass('folded')) this.fold(node.data('subgraph'));
+    else this.card.toggleAt(node);
+  }
+
+  foldSelected() {
+    const node = this.selection.operators().last();
+    if (node.nonempty()) this.fold(node.data('subgraph'));
+  }
+
+  /** Asks Python for another drawing in which a subgraph of several operators is folded, or no longer. */
+  fold(subgraph) {
+    if (this.cy.getElementById(`S${subgraph}`).nonempty()) this.request({ kind: 'fold', subgraph });
+  }
+
+  showShapes(on = false) {
+    this.shapes = on;
+    this.find('shapes').setAttribute('aria-checked', String(on));
+    this.cy.batch(() => this.cy.edges().toggleClass('shaped', on));
   }
 
   toggleHelp(show = this.find('help').hidden) {
     this.find('help').hidden = !show;
-    this.find('help-button').setAttribute('aria-expanded', String(show));
+  }
+
+  toggleMenu(show = this.find('menu').hidden) {
+    this.find('menu').hidden = !show;
+    this.find('more').setAttribute('aria-expanded', String(show));
+  }
+
+  /** One legend at a time: that of the marks, else that of the colours, else that of the drawing. */
+  showLegend() {
+    this.find('marks-legend').hidden = !this.marks.speaks;
+    this.find('colours-legend').hidden = this.marks.speaks || !this.colours.speaks;
+    this.find('own-legend').hidden = this.marks.speaks || this.colours.speaks;
   }
 
   reflectLasso() {
@@ -107,17 +211,29 @@ export class GraphView {
 
   /** Says what is selected, also to screen readers. */
   announce() {
-    const names = this.selection.operators().map((node) => node.data('name'));
+    const nodes = this.selection.operators();
+    const names = nodes.map((node) => node.data('name'));
     const first = names.slice(0, 5).join(', ') + (names.length > 5 ? ' and more' : '');
-    this.find('status').textContent = names.length ? `${names.length} selected: ${first}` : 'Nothing selected';
+    this.say(names.length ? `${this.selection.ids().length} selected: ${first}${names.length === 1 ? around(nodes.first()) : ''}` : '');
+  }
+
+  say(text) {
+    this.find('status').textContent = text;
   }
 
   destroy() {
-    document.removeEventListener('ago-graph-selected', this.listener);
+    document.removeEventListener('ago-graph-message', this.listener);
     this.observer.disconnect();
+    this.linked.destroy();
     this.selection.destroy();
     this.cy.destroy();
   }
+}
+
+/** Where a node is: its subgraph, and how many edges lead to it and from it. */
+function around(node) {
+  const inside = operatorsOf(node).length > 1 ? '' : `S${node.data('subgraph')}, `;
+  return ` (${inside}${node.incomers('edge').length} in, ${node.outgoers('edge').length} out)`;
 }
 
 /** Elements with the behaviour that all of a kind share: dragging any of them pans, only operators can be selected. */
