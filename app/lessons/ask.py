@@ -50,18 +50,17 @@ def several(options: Options) -> Ask:
     return ask
 
 
-def number(unit: str, decimals: int = 0) -> Ask:
+def number(unit: str = "", decimals: int = 0) -> Ask:
     """A number from 0 on."""
 
     def ask(scene: Scene) -> float | None:
         return st.number_input(
-            f"Your answer, in {unit}",
+            f"Your answer, in {unit}" if unit else "Your answer",
             min_value=0.0 if decimals else 0,
             value=None,
             step=10**-decimals if decimals else 1,
             format=f"%.{decimals}f" if decimals else "%d",
             key=_seeded(scene),
-            placeholder=unit,
             width=260,
         )
 
@@ -74,9 +73,9 @@ def slide(unit: str, values: Callable[[Loaded | None], Sequence[float]]) -> Ask:
     def ask(scene: Scene) -> float:
         options = list(values(scene.loaded))
         return st.select_slider(
-            f"Your answer, in {unit}",
+            f"Your answer, in {unit}" if unit else "Your answer",
             options,
-            format_func=lambda value: f"{value:g} {unit}",
+            format_func=lambda value: f"{value:g} {unit}".strip(),
             key=_seeded(scene),
         )
 

@@ -10,10 +10,11 @@ import streamlit as st
 from ago_core.partition.edits import Refusal, merge
 from ago_core.partition.metrics import crossing_bytes
 from ago_core.partition.partition import InvalidPartition, Partition, make_partition
+from app.components.text import table
 from app.lessons import ask
 from app.lessons.excerpts import Excerpt, code, fire, titles
 from app.lessons.lesson import Exercise, Lesson, Outcome, Scene, Step
-from app.lessons.pictures import drawing, pickable, rows, single
+from app.lessons.pictures import drawing, pickable, single
 from app.services.loaded import Loaded
 from visualizers.units import nbytes
 
@@ -36,7 +37,7 @@ def _readers(loaded: Loaded, answer: float) -> Outcome:
         return Outcome(True, f"`{READ}` is read by {code(graph, readers)}.")
     return Outcome(
         False,
-        f"Find `{READ}` (the relu after the first convolution) and count the arrows that leave it: each is a reader.",
+        f"Find `{READ}` in the drawing and count the arrows that leave it: each goes to a reader.",
     )
 
 
@@ -89,7 +90,7 @@ def _show_bytes(scene: Scene) -> None:
                 "Result": str(op.outputs[0]),
             }
         )
-    rows(items, "Result")
+    table(items, "Result")
     st.caption("A float32 number takes 4 bytes; 1 KiB is 1024 bytes.")
 
 
@@ -154,12 +155,12 @@ LESSON = Lesson(
             "A model is a graph of operators",
             lambda loaded: (
                 "To a compiler a model is a graph: operators, and edges from each to those that read its result. "
-                f"SqueezeNet has {len(loaded.graph)} operators here. The drawing shows its first *fire module*: a "
+                f"SqueezeNet has {len(loaded.graph)} operators. The drawing shows its first *fire module*: a "
                 "convolution makes few channels out of many, two others read its result, and a concatenation puts "
                 "theirs side by side. Bias and activation are operators of their own."
             ),
             _show_operators,
-            Exercise(f"How many operators read the result of `{READ}`?", ask.number("operators"), _readers),
+            Exercise(f"How many operators read the result of `{READ}`?", ask.number(), _readers),
         ),
         Step(
             "A partition puts each operator into one subgraph",
