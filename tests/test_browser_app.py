@@ -76,7 +76,7 @@ def page(browser):
 
 def painted(page):
     for panel in (0, 1):
-        page.wait_for_function(f"() => ({CY})({panel})?.nodes('.op').length > 0", timeout=30_000)
+        page.wait_for_function(f"() => ({CY})({panel})?.nodes('.op').length > 0", timeout=90_000)
 
 
 def place(page, panel, node):
@@ -91,7 +91,7 @@ def place(page, panel, node):
     )
 
 
-def reads(page, text, seconds=10):
+def reads(page, text, seconds=30):
     page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
 
 
@@ -109,7 +109,7 @@ def test_from_opening_to_a_verified_model(page, server):
     page.get_by_role("radio", name="Code").click()
     reads(page, "prim_func")
 
-    page.get_by_role("link", name="Run").click()
+    page.get_by_role("link", name="Run", exact=True).click()
     reads(page, "Not run yet.")
     page.get_by_role("radio", name="AGO", exact=True).click()
     page.get_by_role("button", name="Compile and run").click()
@@ -123,7 +123,7 @@ def marked(page, panel, mark):
 
 
 def until(page, panel, expression):
-    page.wait_for_function(f"() => {{ const cy = ({CY})({panel}); return {expression}; }}", timeout=10_000)
+    page.wait_for_function(f"() => {{ const cy = ({CY})({panel}); return {expression}; }}", timeout=30_000)
 
 
 def press(page, name):
@@ -174,6 +174,39 @@ def test_a_partition_is_edited_with_mouse_and_keys(page, server):
     until(page, 0, same)
     page.keyboard.press("Control+z")
     until(page, 0, f"!({same}) && {together}")
+
+
+def test_a_reload_loses_nothing_and_back_goes_back(page, server):
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    page.locator(".st-key-icon-edit-left button").first.click()
+    reads(page, "Select operators")
+    together = "cy.getElementById('1').data('subgraph') === cy.getElementById('4').data('subgraph')"
+    page.mouse.click(*place(page, 0, 1))
+    page.keyboard.down("Shift")
+    page.mouse.click(*place(page, 0, 4))
+    page.keyboard.up("Shift")
+    page.wait_for_url(re.compile("operators=1(,|%2C)4"))
+    reads(page, "2 operators selected")
+    page.keyboard.press("m")
+    until(page, 0, together)
+    page.wait_for_url(re.compile("edited="))
+
+    page.reload()
+    painted(page)
+    until(page, 0, f"{together} && cy.getElementById('1').selected() && cy.getElementById('4').selected()")
+    reads(page, "1 edit")
+    reads(page, "2 operators selected")
+    page.keyboard.press("Control+z")
+    until(page, 0, f"!({together})")
+    page.wait_for_url(re.compile("redo="))
+
+    page.mouse.click(*place(page, 0, 5))
+    page.wait_for_url(re.compile("operators=5"))
+    page.go_back()
+    until(page, 0, "cy.getElementById('1').selected() && !cy.getElementById('5').selected()")
+    page.go_forward()
+    until(page, 0, "cy.getElementById('5').selected() && !cy.getElementById('1').selected()")
 
 
 def test_the_construction_is_stepped_through_without_moving_anything(page, server):

@@ -16,7 +16,8 @@ from app.services.study import Study
 # Streamlit leaves a seventh of a small screen empty. Widgets whose key begins with "icon-" show their icon alone; the
 # label is for the tooltip's reader and for screen readers.
 _STYLE = """<style>
-.stMainBlockContainer { padding: 4.25rem 1.5rem 2rem; }
+.stMainBlockContainer { padding: 3.75rem 1.5rem 2rem; }
+.st-key-header { margin-bottom: -0.5rem; }
 [data-testid="stSidebarHeader"] { height: 1.25rem; }
 [class*="st-key-icon-"] button { padding: 0 0.6rem; }
 [class*="st-key-icon-"] button :is([data-testid="stMarkdownContainer"], kbd) {
