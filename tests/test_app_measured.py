@@ -28,6 +28,7 @@ def profile_of(plan: Plan, milliseconds: float = 1.0) -> Profile:
         fusion=plan.fusion,
         tuned=str(plan.tuned.resolve()) if plan.tuned else "",
         max_rel_error=1e-7,
+        tolerance=1e-4,
         whole=Spread(1e-3 * milliseconds, 0.95e-3 * milliseconds, 1.1e-3 * milliseconds),
         subgraphs=tuple(Spread(each, 0.9 * each, 1.2 * each) for _ in range(count)),
         calls=tuple(KernelCall(k, k * each, each) for k in range(count)),

@@ -31,14 +31,14 @@ def subgraph_sizes(sizes: Mapping[str, Sequence[int]]) -> go.Figure:
     labels = [str(start) if width == 1 else f"{start}–{start + width - 1}" for start in starts]
     counts = {name: Counter((size - 1) // width for size in values) for name, values in sizes.items()}
     figure = _bars(labels, {name: [count[i] for i in range(len(labels))] for name, count in counts.items()})
-    return _titled(figure, "Subgraph sizes", "operators in a subgraph", "subgraphs")
+    return titled(figure, "Subgraph sizes", "operators in a subgraph", "subgraphs")
 
 
 def complex_per_subgraph(counts: Mapping[str, Sequence[int]]) -> go.Figure:
     """Histogram of complex operators per subgraph: none, one (all that a heuristic allows), two, three or more."""
     grouped = {name: Counter(min(value, 3) for value in values) for name, values in counts.items()}
     figure = _bars(["0", "1", "2", "3+"], {name: [count[i] for i in range(4)] for name, count in grouped.items()})
-    return _titled(figure, "Complex operators per subgraph", "complex operators in a subgraph", "subgraphs")
+    return titled(figure, "Complex operators per subgraph", "complex operators in a subgraph", "subgraphs")
 
 
 def weight_distribution(weights: Mapping[str, Sequence[float]]) -> go.Figure:
@@ -61,7 +61,7 @@ def weight_distribution(weights: Mapping[str, Sequence[float]]) -> go.Figure:
         )
     if all(value > 0 for values in weights.values() for value in values):
         figure.update_yaxes(type="log", dtick=1)
-    return _titled(figure, "Weights of subgraphs", "subgraphs, heaviest first", "weight")
+    return titled(figure, "Weights of subgraphs", "subgraphs, heaviest first", "weight")
 
 
 def latency_runs(runs: Mapping[str, Sequence[float]]) -> go.Figure:
@@ -93,7 +93,7 @@ def latency_runs(runs: Mapping[str, Sequence[float]]) -> go.Figure:
     figure.update_layout(showlegend=False)
     counts = " and ".join(str(number) for number in dict.fromkeys(len(values) for values in runs.values()))
     note = f", {outside} outside" if outside else ""
-    return _titled(figure, f"Latency of {counts} runs{note}", "latency (ms)", "")
+    return titled(figure, f"Latency of {counts} runs{note}", "latency (ms)", "")
 
 
 def _fences(series: Iterable[Sequence[float]]) -> tuple[float, float]:
@@ -131,7 +131,7 @@ def operator_kinds(graph: OpGraph) -> go.Figure:
         )
     figure.update_yaxes(categoryorder="array", categoryarray=[kind for kind, _ in counts])
     figure.update_layout(barmode="overlay", height=110 + 22 * max(4, len(counts)))
-    return _titled(figure, "Operators by kind", "operators", "")
+    return titled(figure, "Operators by kind", "operators", "")
 
 
 def _bars(labels: list[str], heights: Mapping[str, list[int]]) -> go.Figure:
@@ -144,7 +144,8 @@ def _bars(labels: list[str], heights: Mapping[str, list[int]]) -> go.Figure:
     return figure
 
 
-def _titled(figure: go.Figure, title: str, x_title: str, y_title: str) -> go.Figure:
+def titled(figure: go.Figure, title: str, x_title: str, y_title: str) -> go.Figure:
+    """The figure in the style of all charts."""
     grid = {"gridcolor": "rgba(138, 143, 152, 0.25)", "zerolinecolor": NEUTRAL}
     figure.update_layout(
         title={"text": title, "font": {"size": 15}},

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ago_core.errors import UserError
+from ago_core.partition.compare import overlaps
 
 SCHEMA = 1
 
@@ -47,6 +48,7 @@ class Profile:
         fusion: whether the analytic schedule could put several stages into one nest (intensive fusion).
         tuned: the folder of the session whose functions were compiled; "" where none were.
         max_rel_error: of the outputs against ONNX Runtime's, see `reference.relative_error`.
+        tolerance: that it must not exceed.
         whole: seconds of an inference, without any clock inside.
         subgraphs: seconds of each subgraph's kernel; None where it has none: a view of a tensor, or a library call.
         calls: the kernels of that inference, with the clock, whose kernels' sum was the median.
@@ -66,6 +68,7 @@ class Profile:
     fusion: bool
     tuned: str
     max_rel_error: float
+    tolerance: float
     whole: Spread
     subgraphs: tuple[Spread | None, ...]
     calls: tuple[KernelCall, ...]
@@ -81,6 +84,10 @@ class Profile:
     def sum_of_parts(self) -> float:
         """Seconds: the sum of the subgraphs' medians."""
         return sum(part.median for part in self.subgraphs if part)
+
+    @property
+    def correct(self) -> bool:
+        return self.max_rel_error <= self.tolerance
 
     @property
     def key(self) -> str:
@@ -114,3 +121,58 @@ def profile_from_json(data: object) -> Profile:
         return Profile(**fields)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"The profile cannot be read: {error!r}. Measure again.") from error
+
+
+@dataclass(frozen=True)
+class Share:
+    """Subgraphs of two plans over the same operators, as few as can be compared by themselves.
+
+    Attributes:
+        before, after: indices of subgraphs in the first plan and in the second.
+        seconds_before, seconds_after: the sums of their medians.
+    """
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    seconds_before: float
+    seconds_after: float
+
+    @property
+    def change(self) -> float:
+        """Seconds that the second plan takes longer; negative where it is faster."""
+        return self.seconds_after - self.seconds_before
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the time went that one plan takes longer than another; `shares` and `rest` sum to `whole`.
+
+    Attributes:
+        shares: in the order of the first plan's subgraphs.
+        rest: seconds of the whole difference that lie in no kernel: between them, and whatever else the machine did.
+        whole: seconds that an inference of the second plan takes longer; negative where it is faster.
+    """
+
+    shares: tuple[Share, ...]
+    rest: float
+    whole: float
+
+
+def difference(before: Profile, after: Profile) -> Difference:
+    """Compares two profiles of one model.
+
+    Raises:
+        ValueError: they are of different models.
+    """
+    if before.model_hash != after.model_hash:
+        raise ValueError("only plans of one model can be compared")
+    shares = tuple(
+        Share(left, right, _seconds(before, left), _seconds(after, right))
+        for left, right in overlaps(before.groups, after.groups)
+    )
+    whole = after.whole.median - before.whole.median
+    return Difference(shares, whole - sum(share.change for share in shares), whole)
+
+
+def _seconds(profile: Profile, indices: Sequence[int]) -> float:
+    return sum(part.median for index in indices if (part := profile.subgraphs[index]))

@@ -17,6 +17,7 @@ import tvm
 
 from ago_core.artifacts.profile import KernelCall, Profile, Spread
 from ago_core.artifacts.reference import Arrays, Reference, random_inputs, relative_error
+from ago_core.artifacts.verify import TOLERANCE
 from ago_core.devices.local import machine
 from ago_core.graph.model import Progress
 from ago_core.lowering.executable import Compiled
@@ -101,6 +102,7 @@ class _Side:
             fusion=self._entrant.fusion,
             tuned=self._entrant.tuned,
             max_rel_error=error,
+            tolerance=TOLERANCE,
             whole=_spread(self._wholes),
             subgraphs=tuple(_by_subgraph(inferences, len(compiled.kernels))),
             calls=tuple(sorted(inferences, key=_sum)[len(inferences) // 2]),

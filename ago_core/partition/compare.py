@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.metrics import crossing_bytes, subgraph_weights
 from ago_core.partition.partition import Partition
+
+Groups = Sequence[tuple[int, ...]]
+"""Operator ids of each subgraph."""
 
 
 class Change(enum.Enum):
@@ -65,23 +69,31 @@ def compare(graph: OpGraph, before: Partition, after: Partition) -> Comparison:
     if not before.model_hash == after.model_hash == graph.model_hash:
         raise ValueError("only partitions of one model can be compared")
     weights = subgraph_weights(graph, before), subgraph_weights(graph, after)
-    blocks = tuple(_block(graph, before, after, weights, *indices) for indices in _overlaps(before, after))
+    blocks = tuple(
+        _block(graph, before, after, weights, *indices) for indices in overlaps(before.subgraphs, after.subgraphs)
+    )
     return Comparison(blocks, crossing_bytes(graph, before) - crossing_bytes(graph, after))
 
 
-def _overlaps(before: Partition, after: Partition) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Connected components of the relation "shares an operator" between the subgraphs of both."""
-    owner, seen, found = after.owner, set(), []
-    back = before.owner
+def overlaps(before: Groups, after: Groups) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Connected components of the relation "shares an operator" between the groups of two partitions.
+
+    Returns:
+        For each the indices of its groups before and after, ascending; in the order of the first partition.
+    """
+    owner = {op: index for index, members in enumerate(after) for op in members}
+    back = {op: index for index, members in enumerate(before) for op in members}
+    seen: set[int] = set()
+    found = []
     for start in range(len(before)):
         if start in seen:
             continue
         left, right, waiting = {start}, set(), [start]
         while waiting:
-            for op in before.subgraphs[waiting.pop()]:
+            for op in before[waiting.pop()]:
                 if owner[op] not in right:
                     right.add(owner[op])
-                    new = {back[other] for other in after.subgraphs[owner[op]]} - left
+                    new = {back[other] for other in after[owner[op]]} - left
                     left |= new
                     waiting.extend(new)
         seen |= left

@@ -1,15 +1,17 @@
-"""The partitions of the model in figures and charts."""
+"""Two plans of the model as they were measured, and below them the partitions in figures and charts."""
 
 from __future__ import annotations
 
 import plotly.graph_objects as go
 import streamlit as st
 
+from app.components.compare_plans import compare_plans
 from app.components.guard import guarded
 from app.components.loading import POLL_SECONDS
 from app.components.terms import REGIONS
 from app.components.text import plain, table
 from app.services.describe import EXPLANATION, change_table, metric_table, regions_row, settings_line
+from app.services.loaded import View
 from app.services.study import Study
 from visualizers import charts
 
@@ -17,12 +19,24 @@ CHART_HEIGHT = 320
 
 
 def comparison(study: Study) -> None:
+    guarded(compare_plans, study)
+    st.subheader("The partitions", anchor=False)
+    guarded(_partitions, study)
+
+
+def _partitions(study: Study) -> None:
+    """Computed from the model, nothing is run."""
     views = list(study.views.values())
     counting = any(not study.loaded.regions(view.partition).done for view in views)
     st.fragment(guarded, run_every=POLL_SECONDS if counting else None)(_figures, study, counting)
     if line := settings_line(study.settings):
         st.caption(f"AGO with {line}.")
     table(change_table(study.graph, list(study.partitions.values())), wide="Crossing")
+    with st.expander("Charts of the partitions", icon=":material/bar_chart:"):
+        _charts(study, views)
+
+
+def _charts(study: Study, views: list[View]) -> None:
     sizes = {view.title: [len(members) for members in view.partition.subgraphs] for view in views}
     left, right = st.columns(2)
     with left:

@@ -90,13 +90,13 @@ def _card(study: Study, method: str, subgraphs: int) -> None:
     if last is None:
         st.caption("Not run yet.")
     elif last is not done:
-        _status(last)
+        status(last)
     if done:
         _result(done)
         _artifact(method)
 
 
-def _status(job: Job) -> None:
+def status(job: Job) -> None:
     """A job that has no result: what it is doing, or what became of it."""
     if job.active:
         _progress(job, "")
@@ -161,7 +161,7 @@ def _artifact(method: str) -> None:
         _download(job)
         return
     if job is not None:
-        _status(job)
+        status(job)
     if job is None or not job.active:
         st.button(
             "Prepare the artifact",
