@@ -193,7 +193,7 @@ def test_several_operators_are_summed_and_listed(app):
     assert len(app.dataframe[0].value) == 4
 
 
-def test_a_subgraph_is_drawn_listed_and_shown_as_code(app):
+def test_a_subgraph_is_drawn_and_listed(app):
     view = own(app).loaded.views["ago"]
     members = view.partition.subgraphs[3]
     select(app, *members, method="ago", subgraph=3)
@@ -201,12 +201,6 @@ def test_a_subgraph_is_drawn_listed_and_shown_as_code(app):
     assert own(app).loaded.graph.operators[members[0]].name in app.get("graphviz_chart")[0].proto.spec
     assert f"<b>{view.weights[3]:.1f} trials</b>" in text(app)
     assert len(app.dataframe[0].value) == len(members)
-    app.button_group(key="part").set_value("Code").run()
-    before = app.code[0].value
-    assert "T.sblock" in before
-    app.button_group(key="stage").set_value("After scheduling").run()
-    after = app.code[0].value
-    assert "T.parallel" in after and "T.parallel" not in before
 
 
 def test_the_subgraph_of_an_operator_can_be_selected(app):
@@ -229,13 +223,6 @@ def test_a_selection_across_subgraphs_lets_one_be_chosen(app):
     last = max(view.partition.owner[op] for op in members)
     holders.set_value(last).run()
     assert f"<b>{view.weights[last]:.1f} trials</b>" in text(app)
-
-
-def test_code_that_cannot_be_made_is_a_sentence(app, monkeypatch):
-    monkeypatch.setattr(loaded.Loaded, "code", lambda *_: 1 / 0)
-    select(app, *own(app).loaded.views["ago"].partition.subgraphs[0], method="ago", subgraph=0)
-    app.button_group(key="part").set_value("Code").run()
-    assert "could not lower this subgraph" in app.error[0].value and not app.exception
 
 
 def test_a_fault_of_the_app_is_a_sentence_beside_what_still_works(app, monkeypatch):

@@ -13,8 +13,10 @@ from ago_core.artifacts.verify import TOLERANCE, verify
 from ago_core.devices.cores import physical_cores
 from ago_core.devices.local import host_target
 from ago_core.graph.model import load_model
+from ago_core.lowering.buffers import held_buffers
 from ago_core.lowering.executable import compile_model
-from ago_core.lowering.inspect import prim_func_text
+from ago_core.lowering.held import Place
+from ago_core.lowering.inspect import inspect_subgraph
 from ago_core.lowering.regroup import regroup
 from ago_core.lowering.run import Runner
 from ago_core.partition.ago import ago_partition
@@ -23,6 +25,8 @@ from ago_core.partition.heuristic import heuristic_partition
 from ago_core.partition.metrics import complex_per_subgraph
 from ago_core.partition.partition import make_partition
 from ago_core.partition.weights import operator_weights
+from ago_core.schedules.analytic import schedule_function
+from ago_core.schedules.machine import machine_of
 from benchmarks.light_models import LIGHT_MODELS, with_seeded_weights
 from tests import schedule_cases
 from tests.networks import METHODS, inverted_residual, partition_by
@@ -74,13 +78,38 @@ def test_the_heuristic_is_tvms_own(block):
     assert max(complex_per_subgraph(block.graph, partition)) == 1
 
 
-def test_text_of_a_subgraph_before_and_after_scheduling(block):
+def test_a_subgraph_is_inspected_before_and_after_scheduling(block):
     partition = ago_partition(block.graph)
     index = max(range(len(partition)), key=lambda k: len(partition.subgraphs[k]))
-    plain = prim_func_text(block, partition, index, scheduled=False)
-    scheduled = prim_func_text(block, partition, index, scheduled=True)
-    assert "T.parallel" not in plain
-    assert "T.parallel" in scheduled and "T.vectorized" in scheduled
+    found = inspect_subgraph(block, partition, index, host_target(1))
+    assert "T.parallel" not in found.before
+    assert "T.parallel" in found.after and "T.vectorized" in found.after
+    heavy = [
+        block.graph.operators[op].name for op in partition.subgraphs[index] if block.graph.operators[op].is_complex
+    ]
+    assert [name for _, name in found.complex_blocks] == heavy
+    assert all(f'T.sblock("{name}")' in found.before for name, _ in found.complex_blocks)
+    tiles = [tile for nest in found.nests for tile in nest.tiles]
+    assert [tile.block for tile in tiles] == [name for name, _ in found.complex_blocks]
+    assert all(tile.sums <= found.processor.registers and tile.loads > 0 for tile in tiles)
+    assert all(nest.fused == (len(nest.tiles) > 1) for nest in found.nests) and found.cycles > 0
+    assert all(nest.cycles <= nest.apart for nest in found.nests), "the estimate fuses only what it finds faster"
+    assert "sch.vectorize" in found.trace
+
+
+def test_intermediates_of_a_fused_nest_need_not_be_whole():
+    """Two pointwise convolutions on 56x56 pixels: fused, only rows of what passes between them are allocated."""
+
+    def pair(_, x, first, second):
+        return schedule_cases.conv(schedule_cases.relu(schedule_cases.conv(x, first)), second)
+
+    function = schedule_cases.fused(pair, (1, 56, 56, 32), (1, 1, 32, 64), (1, 1, 64, 32))
+    held = {each.place: each for each in held_buffers(schedule_function(function, machine_of(host_target(1))))}
+    tile = held[Place.TILE]
+    assert tile.shape == (1, 56, 56, 64) and tile.whole == 56 * 56 * 64 * 4
+    assert 0 < tile.kept < tile.whole and Place.MEMORY not in held
+    apart = held_buffers(schedule_function(function, machine_of(host_target(1)), fusion=False))
+    assert [each.whole for each in apart if each.place is Place.MEMORY] == [tile.whole]
 
 
 @pytest.mark.parametrize("method", METHODS)

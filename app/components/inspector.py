@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 
 import streamlit as st
 
-from ago_core.errors import UserError
 from app import state
+from app.components.guard import guarded
+from app.components.inspect_code import assembly, code, schedule
+from app.components.inspect_memory import memory
+from app.components.inspect_reasons import reasons
+from app.components.inspect_reuse import loops, reuse
+from app.components.inspect_speed import speed
 from app.components.terms import HELPS
-from app.components.text import fact_line, facts, plain, table
+from app.components.text import fact_line, facts, table
 from app.components.why import can_ask, why
 from app.services import describe
 from app.services.loaded import View
 from app.services.study import Study
 from visualizers.dot import subgraph_dot
 
-logger = logging.getLogger(__name__)
-
-INSIDE, CODE = "Inside", "Code"
-BEFORE, AFTER = "Before scheduling", "After scheduling"
 MAX_DRAWN = 60
-CODE_HEIGHT = 420
 MAX_ROWS, ROWS_HEIGHT = 25, 600
 
 
@@ -72,12 +72,8 @@ def _operators(study: Study, operators: tuple[int, ...]) -> None:
     with left:
         facts(describe.operator_rows(op), HELPS)
     with right:
-        loops, inputs = describe.loop_rows(op), describe.input_rows(study.graph, op)
-        if loops:
-            table(loops, wide="Kind")
-        else:
-            st.caption("It has no loops.")
-        if inputs:
+        loops(study.graph, op)
+        if inputs := describe.input_rows(study.graph, op):
             table(inputs, wide=describe.FUSING if op.is_complex else describe.INDEX)
 
 
@@ -100,12 +96,8 @@ def _subgraphs(study: Study, view: View, selected: state.Selected) -> None:
     fact_line(describe.subgraph_rows(study.graph, view, index), HELPS)
     with st.container(horizontal=True):
         part = st.segmented_control(
-            "Part", (INSIDE, CODE), default=INSIDE, required=True, key="part", label_visibility="collapsed"
+            "Part", list(PARTS), default=INSIDE, required=True, key="part", label_visibility="collapsed"
         )
-        if part == CODE:
-            stage = st.segmented_control(
-                "Stage", (BEFORE, AFTER), default=BEFORE, required=True, key="stage", label_visibility="collapsed"
-            )
         if view.partition.subgraphs[index] != selected.operators:
             st.button(
                 f"Select all of S{index}",
@@ -114,10 +106,7 @@ def _subgraphs(study: Study, view: View, selected: state.Selected) -> None:
                 on_click=state.select,
                 args=(view.partition.subgraphs[index], view.method, index),
             )
-    if part == INSIDE:
-        _inside(study, view, index)
-    else:
-        _code(study, view, index, scheduled=stage == AFTER)
+    guarded(PARTS[part], study, view, index)
 
 
 def _inside(study: Study, view: View, index: int) -> None:
@@ -132,13 +121,19 @@ def _inside(study: Study, view: View, index: int) -> None:
         _operator_table(study, members)
 
 
-def _code(study: Study, view: View, index: int, scheduled: bool) -> None:
-    try:
-        text = study.loaded.code(view.partition, index, scheduled)
-    except UserError as error:
-        st.error(plain(str(error)))
-    except Exception as error:
-        logger.exception("no code for subgraph %s", index)
-        st.error(plain(f"TVM could not lower this subgraph ({type(error).__name__}); the server's log has more."))
-    else:
-        st.code(text, language="python", height=CODE_HEIGHT)
+def _reuse(study: Study, view: View, index: int) -> None:
+    reuse(study.graph, view.partition.subgraphs[index])
+
+
+INSIDE = "Inside"
+PARTS: dict[str, Callable[[Study, View, int], None]] = {
+    INSIDE: _inside,
+    "Reuse": _reuse,
+    "Memory": memory,
+    "Code": code,
+    "Schedule": schedule,
+    "Assembly": assembly,
+    "Speed": speed,
+    "Reasons": reasons,
+}
+"""What can be seen of a subgraph, and what shows it."""

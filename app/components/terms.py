@@ -23,3 +23,11 @@ HELPS = {
     "Bytes out": "Written for other subgraphs or as the model's output.",
     "ONNX nodes": "The nodes of the model file that this operator came from.",
 }
+
+REUSE_HELPS = {
+    "Whole": "The intermediate's size were it written to memory.",
+    "Re-read by": "Loops of the reader that do not index it: each of their iterations reads it again.",
+    "Tile": "What of it has to be there at a time: shape and size.",
+    "Computed": "How often an element is computed on average: more than once where the reader's windows overlap.",
+    "Saves": "Memory traffic that keeping it in a tile saves.",
+}

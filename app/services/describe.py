@@ -78,11 +78,6 @@ def operator_rows(op: Operator) -> list[Row]:
     return [(label, value) for label, value in rows if value]
 
 
-def loop_rows(op: Operator) -> list[dict]:
-    """The loops of the main nest, outermost first: a spatial loop indexes the output, a reduction loop does not."""
-    return [{"Loop": loop.name, "Extent": f"{loop.extent:,}", "Kind": loop.kind} for loop in op.loops]
-
-
 def input_rows(graph: OpGraph, op: Operator) -> list[dict[str, str]]:
     """For each input who writes it and how the loops index it; for a complex operator also what fusing would give."""
     rows = []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # importing TVM takes more than a second: the worker's thread
 
 METHOD_NAMES = {"heuristic": "TVM heuristic", "ago": "AGO", EDITED: "Edited", "tuned": "Tuned"}
 Subgraphs = tuple[tuple[int, ...], ...]
-KEPT_VIEWS, KEPT_CLUSTERINGS, KEPT_TEXTS, KEPT_REGIONS = 64, 16, 200, 64
+KEPT_VIEWS, KEPT_CLUSTERINGS, KEPT_REGIONS = 64, 16, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,6 @@ class Loaded:
     heuristic: Partition
     _views: Kept[Partition, View] = field(default_factory=lambda: Kept(KEPT_VIEWS), repr=False)
     _clusterings: Kept[Settings, Clustering] = field(default_factory=lambda: Kept(KEPT_CLUSTERINGS), repr=False)
-    _texts: Kept[tuple, str] = field(default_factory=lambda: Kept(KEPT_TEXTS), repr=False)
     _regions: Kept[Subgraphs, Task] = field(default_factory=lambda: Kept(KEPT_REGIONS), repr=False)
 
     @property
@@ -90,16 +89,6 @@ class Loaded:
     def view(self, partition: Partition) -> View:
         """Counts; some ten milliseconds the first time."""
         return self._views.get(partition, lambda: _view(self.graph, partition))
-
-    def code(self, partition: Partition, subgraph: int, scheduled: bool) -> str:
-        """TVMScript of a subgraph's fused function, before or after scheduling; well under a second the first time."""
-
-        def make() -> str:
-            from ago_core.lowering.inspect import prim_func_text
-
-            return prim_func_text(self.model, partition, subgraph, scheduled)
-
-        return self._texts.get((partition, subgraph, scheduled), make)
 
     def regions(self, partition: Partition) -> Task:
         """The task that counts the parallel regions of a partition, which takes lowering: seconds for large models.
