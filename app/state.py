@@ -80,6 +80,7 @@ class Session:
         sample: the last one that was requested, such as "squeezenet@56".
         own_file: whether the sidebar offers to upload a file, instead of the samples.
         wanted: the model and the address that is being opened, until that model is there.
+        written: what stands in the address.
         page: path of the page that was shown last; None before the first one.
         error: one sentence about the last choice, or "".
         selected: in the panels.
@@ -100,6 +101,7 @@ class Session:
     sample: str = DEFAULT_SAMPLE
     own_file: bool = False
     wanted: tuple[Choice, Address] | None = None
+    written: dict[str, list[str]] = field(default_factory=dict)
     page: str | None = None
     error: str = ""
     selected: Selected = field(default_factory=Selected)

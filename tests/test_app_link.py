@@ -28,6 +28,7 @@ from tests.app_driver import (
     text,
     upload_model,
 )
+from visualizers.colouring import Colour
 
 
 def parameters(app):
@@ -105,6 +106,16 @@ def test_the_step_comes_back(app):
     assert "Step 5 of" in text(reloaded(app))
 
 
+def test_colours_and_the_plans_that_are_compared_come_back(app):
+    study(app).colour = Colour.WEIGHT
+    app.switch_page(COMPARE).run()
+    app.selectbox(key="compare-before").select("ago:no-fusion").run()
+    assert parameters(app) == {"model": [SPEC], "colour": ["weight"], "before": ["ago:no-fusion"]}
+    other = reloaded(app)
+    assert study(other).colour is Colour.WEIGHT and parameters(other) == parameters(app)
+    assert other.switch_page(COMPARE).run().selectbox(key="compare-before").value == "ago:no-fusion"
+
+
 def test_edits_come_back_with_undo_and_redo(edited):
     edit(edited, *neighbours(edited, study(edited).partitions[EDITED]))
     edit(edited, *neighbours(edited, study(edited).partitions[EDITED]))
@@ -178,6 +189,8 @@ def test_an_upload_that_is_gone_is_a_sentence(app):
         ({"left": "edited"}, "partition that is not here ('edited')"),
         ({"step": "99999"}, "names step 99999 of"),
         ({"tuned": "../../etc"}, "session that is not there any more"),
+        ({"colour": "taste"}, "colours that are not here ('taste')"),
+        ({"after": "session:gone"}, "plan to compare that is not here ('session:gone')"),
         ({"runs": "0123abcd"}, "not kept by this server any more"),
         ({"model": "<b>x</b>"}, "names no sample model ('<b>x</b>')"),
     ],

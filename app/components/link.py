@@ -8,13 +8,15 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 import sample_models
 from ago_core.errors import UserError
 from app import state
-from app.components import tuning_view
+from app.components import compare_view, tuning_view
 from app.services import edit_store, uploads
 from app.services.address import FILE_DIGITS, PARAMETERS, Address, read_address
 from app.services.boards import boards
+from app.services.comparing import plans
 from app.services.models import DEFAULT_SAMPLE, Choice
 from app.services.study import Study
 from app.services.tuning import session_store
+from visualizers.colouring import Colour
 
 
 def follow(page: str) -> None:
@@ -30,7 +32,7 @@ def follow(page: str) -> None:
     context = get_script_run_ctx()
     goes_back = context is not None and context.is_history_navigation
     named = {name: st.query_params.get_all(name) for name in st.query_params if name in PARAMETERS}
-    if begins or goes_back or (turned and named):
+    if begins or goes_back or (turned and named and named != own.written):
         address, lost = read_address(named)
         own.error = " ".join(lost)
         if address.sessions or goes_back:
@@ -72,7 +74,7 @@ def arrive() -> None:
     study = state.study()
     study.set(address.settings)
     lost = [own.error] if own.error else []
-    for part in (_edits, _panels, _selection, _step, _results):
+    for part in (_edits, _panels, _colour, _selection, _step, _plans, _results):
         try:
             part(own, study, address)
         except UserError as error:
@@ -92,6 +94,22 @@ def _panels(own: state.Session, study: Study, address: Address) -> None:
     for method in own.methods.values():
         if method not in study.partitions:
             raise UserError(f"The address names a partition that is not here ({method[:40]!r}).")
+
+
+def _colour(own: state.Session, study: Study, address: Address) -> None:
+    names = {colour.value: colour for colour in Colour}
+    study.colour = names.get(address.colour, Colour.SUBGRAPH)
+    if address.colour not in ("", *names):
+        raise UserError(f"The address names colours that are not here ({address.colour[:40]!r}).")
+
+
+def _plans(own: state.Session, study: Study, address: Address) -> None:
+    named = {"before": address.before, "after": address.after}
+    offered = plans(study, session_store()) if any(named.values()) else {}
+    for side, usual in compare_view.FIRST.items():
+        compare_view.choose(side, named[side] if named[side] in offered else usual)
+    if gone := [key for key in named.values() if key and key not in offered]:
+        raise UserError(f"The address names a plan to compare that is not here ({gone[0][:60]!r}).")
 
 
 def _selection(own: state.Session, study: Study, address: Address) -> None:
@@ -133,7 +151,7 @@ def write() -> None:
     if own.choice is None and own.wanted is None:
         return
     address = own.wanted[1] if own.wanted else current(own)
-    wanted = address.parameters()
+    own.written = wanted = address.parameters()
     for name in PARAMETERS:
         if name not in wanted and name in st.query_params:
             del st.query_params[name]
@@ -158,6 +176,8 @@ def current(own: state.Session) -> Address:
         operators=() if whole else selected.operators,
         subgraph=(selected.method, selected.subgraph) if whole else None,
         step=study.step,
+        colour="" if study.colour is Colour.SUBGRAPH else study.colour.value,
+        **{side: "" if key == compare_view.FIRST[side] else key for side, key in compare_view.wanted().items()},
         tuned=own.tuned,
         sessions=tuning_view.watched(),
         runs=own.runs,

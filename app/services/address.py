@@ -36,6 +36,8 @@ class Address:
         operators: that are selected, ascending; empty where a whole subgraph is.
         subgraph: method and index of the selected subgraph, or None.
         step: index of the step of AGO's construction that is shown, or None.
+        colour: what the panels' colours say; "" for what they say at first.
+        before, after: the plans that are compared; "" for those that are at first.
         tuned: the session whose result can be compiled, or "".
         sessions: that are watched.
         runs: key of what was compiled and run, or "".
@@ -52,6 +54,9 @@ class Address:
     operators: tuple[int, ...] = ()
     subgraph: tuple[str, int] | None = None
     step: int | None = None
+    colour: str = ""
+    before: str = ""
+    after: str = ""
     tuned: str = ""
     sessions: tuple[str, ...] = ()
     runs: str = ""
@@ -73,6 +78,9 @@ class Address:
             "operators": [_ranges(self.operators)],
             "subgraph": ["{}:{}".format(*self.subgraph) if self.subgraph else ""],
             "step": ["" if self.step is None else str(self.step + 1)],
+            "colour": [self.colour],
+            "before": [self.before],
+            "after": [self.after],
             "tuned": [self.tuned],
             "session": list(self.sessions),
             "runs": [self.runs],
@@ -190,6 +198,9 @@ _READERS: dict[str, tuple[str, Callable[[list[str]], object]]] = {
     "operators": ("operators", _last(_numbers)),
     "subgraph": ("subgraph", _last(_subgraph)),
     "step": ("step", _last(_step)),
+    "colour": ("colour", _last(str)),
+    "before": ("before", _last(str)),
+    "after": ("after", _last(str)),
     "tuned": ("tuned", _last(str)),
     "session": ("sessions", lambda values: tuple(dict.fromkeys(filter(None, values)))),
     "runs": ("runs", _last(_key)),
