@@ -7,13 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from ago_core.artifacts.profile import profile_from_json
+from ago_core.artifacts.edit_times import edit_key, edit_times_from_json
+from ago_core.artifacts.profile import difference, profile_from_json
 from ago_core.artifacts.profiler import Entrant, Event, kernel_calls, measure_profiles
 from ago_core.devices.local import host_target
 from ago_core.errors import UserError
 from ago_core.graph.model import load_model
 from ago_core.lowering.executable import compile_model
+from ago_core.partition.edits import merge
+from ago_core.tuning import edit_bench
+from ago_core.tuning.edit_bench import measure_edit
 from tests.networks import METHODS, inverted_residual, partition_by
+
+SIDES = (lambda share: share.before, lambda share: share.after)
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +78,52 @@ def test_a_subgraph_that_became_a_view_has_no_call():
 def test_calls_in_another_order_are_refused():
     with pytest.raises(ValueError, match="another order"):
         kernel_calls([Event("b", 0.0, 1.0), Event("a", 1.0, 1.0)], ["a", "b"])
+
+
+# What an edit gives
+
+
+@pytest.fixture(scope="module")
+def edit(model):
+    before = partition_by(model, "heuristic")
+    reads = next((u, v) for u, v in model.graph.edges if before.owner[u] != before.owner[v])
+    return before, merge(model.graph, before, {before.owner[op] for op in reads})
+
+
+def test_only_what_an_edit_changed_is_timed(model, edit):
+    before, after = edit
+    found = measure_edit(model, before, after, host_target(1), threads=1)
+    timed = [part.operators for part in (*found.parts_before, *found.parts_after)]
+    assert set(timed) == set(before.subgraphs) ^ set(after.subgraphs) and len(timed) == 3
+    assert found.before.median > 0 and found.after.median > 0 and found.key == edit_key(before, after)
+    assert edit_times_from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_an_edit_is_estimated_without_running_anything(model, edit, monkeypatch):
+    monkeypatch.setattr(edit_bench, "Bench", None)
+    found = edit_bench.estimate_edit(model, *edit, host_target(1))
+    back = edit_bench.estimate_edit(model, *reversed(edit), host_target(1))
+    assert found.before > 0 and found.after > 0
+    assert (found.before, found.after) == (back.after, back.before)
+
+
+def test_undoing_an_edit_is_another_one(edit):
+    assert edit_key(*edit) != edit_key(*reversed(edit))
+
+
+@pytest.mark.parametrize("data", [[], {"schema": 0}, {"schema": 1, "before": {}}])
+def test_what_are_no_times_is_one_sentence(data):
+    with pytest.raises(UserError, match="easure again"):
+        edit_times_from_json(data)
+
+
+def test_parts_and_rest_of_a_difference_sum_to_the_whole(profiles):
+    found = difference(*profiles)
+    assert sum(share.change for share in found.shares) + found.rest == pytest.approx(found.whole)
+    covered = [sorted(index for share in found.shares for index in side(share)) for side in SIDES]
+    assert covered == [list(range(len(profile.groups))) for profile in profiles]
+
+
+def test_profiles_of_two_models_are_not_compared(profiles):
+    with pytest.raises(ValueError, match="one model"):
+        difference(profiles[0], replace(profiles[1], model_hash="another"))

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from visualizers.charts import titled
-from visualizers.palette import NEUTRAL, SUBGRAPH_HUES
+from visualizers.palette import NEUTRAL, ORANGE, PURPLE, SKY, SUBGRAPH_HUES, YELLOW
 
 LANE_PIXELS, FRAME_PIXELS = 56, 130
 PATTERNS = ("", "/", "x", ".", "-", "|")
 """With the hues, so that neighbours differ in more than colour."""
+LIGHT = (ORANGE, PURPLE, SKY, YELLOW)
+"""Hues on which text is black."""
+NAMED = 0.025
+"""Part of the longest lane that a bar needs for its name."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Bar:
 
     Attributes:
         name: shown inside where there is room.
-        start, seconds: since the inference began.
+        start: seconds since the first kernel began.
+        seconds: that it took.
         kin: bars of the same number belong together, in all lanes; they look alike.
         about: what is shown on hover, plain text.
     """
@@ -34,8 +39,9 @@ class Bar:
 
 
 def gantt(lanes: Mapping[str, Sequence[Bar]], title: str) -> go.Figure:
-    """A lane for each plan. Gaps are the time between kernels."""
+    """A lane for each plan."""
     names = list(lanes)
+    least = NAMED * max((bar.start + bar.seconds for bars in lanes.values() for bar in bars), default=0.0)
     figure = go.Figure()
     for row, bars in enumerate(lanes.values()):
         figure.add_bar(
@@ -44,15 +50,16 @@ def gantt(lanes: Mapping[str, Sequence[Bar]], title: str) -> go.Figure:
             base=[bar.start * 1e6 for bar in bars],
             x=[bar.seconds * 1e6 for bar in bars],
             width=0.72,
-            text=[bar.name for bar in bars],
+            text=[bar.name if bar.seconds >= least else "" for bar in bars],
+            textfont={"color": [_ink(bar) for bar in bars]},
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
             constraintext="none",
-            customdata=[bar.about for bar in bars],
-            hovertemplate="%{text}: %{x:.4g} µs, from %{base:.4g} µs on<br>%{customdata}<extra></extra>",
+            customdata=[(bar.name, bar.about) for bar in bars],
+            hovertemplate="%{customdata[0]}: %{x:.4g} µs<br>%{customdata[1]}<extra></extra>",
             marker={
-                "color": [SUBGRAPH_HUES[bar.kin % len(SUBGRAPH_HUES)] for bar in bars],
+                "color": [_hue(bar) for bar in bars],
                 "line": {"color": NEUTRAL, "width": 0.5},
                 "pattern": {
                     "shape": [PATTERNS[bar.kin // len(SUBGRAPH_HUES) % len(PATTERNS)] for bar in bars],
@@ -61,12 +68,21 @@ def gantt(lanes: Mapping[str, Sequence[Bar]], title: str) -> go.Figure:
                 },
             },
         )
-    figure = titled(figure, title, "µs since the inference began", "")
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False)
+    figure = titled(figure, title, "µs of kernels", "")
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False, zeroline=False
+    )
     figure.update_layout(
         barmode="overlay",
         showlegend=False,
         height=FRAME_PIXELS + LANE_PIXELS * len(names),
-        uniformtext={"minsize": 9, "mode": "hide"},
     )
     return figure
+
+
+def _hue(bar: Bar) -> str:
+    return SUBGRAPH_HUES[bar.kin % len(SUBGRAPH_HUES)]
+
+
+def _ink(bar: Bar) -> str:
+    return "black" if _hue(bar) in LIGHT else "white"

@@ -55,7 +55,9 @@ def waterfall(steps: Sequence[Step], title: str, total: str) -> go.Figure:
     )
     figure = titled(figure, title, "µs: left is gained, right is lost", "")
     figure.update_xaxes(range=_room(changes))
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False, zeroline=False
+    )
     figure.update_layout(height=FRAME_PIXELS + ROW_PIXELS * len(names), showlegend=False)
     return figure
 

@@ -12,7 +12,7 @@ from ago_core.cli.common import METHODS, show
 from ago_core.cli.devices import add_devices
 from ago_core.cli.inspect import inspect_command
 from ago_core.cli.partition import diff_command, edit_command, explain_command, partition_command, tasks_command
-from ago_core.cli.profile import profile_command
+from ago_core.cli.profile import edit_times_command, profile_command
 from ago_core.cli.run import SHIPPED, export_command, run_command
 from ago_core.cli.tune import (
     DEFAULT_TRACKER,
@@ -112,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--rounds", type=_positive, default=40, help="of measuring each plan (default 40)")
     sub.add_argument("--threads", type=_positive, help="default: this machine's physical cores, or the session's")
     sub.add_argument("--keep", metavar="DIR", help="write each profile into this folder, under its plan's key")
+    text = "Estimate and time what an edit gives: only the subgraphs that differ between two partitions."
+    sub = _command(commands, "edit-times", edit_times_command, text)
+    _takes_model(sub, choice=False)
+    sub.add_argument("before", metavar="BEFORE", help="heuristic, ago, or a saved partition")
+    sub.add_argument("after", metavar="AFTER", help="likewise")
+    sub.add_argument("--threads", type=_positive, help="default: this machine's physical cores")
+    sub.add_argument("--keep", metavar="DIR", help="write the times into this folder, under the edit's key")
     sub = _command(commands, "export", export_command, "Compile a model and write it as a folder or a .zip file.")
     _takes_model(sub)
     _takes_runs(sub)

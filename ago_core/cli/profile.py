@@ -1,10 +1,11 @@
-"""The command `profile`: where the time of an inference goes, for one plan or for several in turns."""
+"""Commands that time parts of a model: profile, of one plan or of several in turns; and edit-times."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from ago_core.cli.common import load, partition_named, progress, show, threads
@@ -26,6 +27,25 @@ def profile_command(args: argparse.Namespace) -> int:
         for profile in profiles:
             _keep(Path(args.keep), profile)
     show(args, {"profiles": [profile.to_json() for profile in profiles]}, lambda _: "\n\n".join(map(_text, profiles)))
+    return 0
+
+
+def edit_times_command(args: argparse.Namespace) -> int:
+    from ago_core.devices.local import host_target
+    from ago_core.tuning.edit_bench import estimate_edit, measure_edit
+
+    model = load(args)
+    before, after = (partition_named(model, name, args) for name in (args.before, args.after))
+    if before.subgraphs == after.subgraphs:
+        raise UserError("The two partitions are the same: there is no edit to measure.")
+    count = threads(args)
+    target = host_target(count)
+    estimate = estimate_edit(model, before, after, target)
+    found = measure_edit(model, before, after, target, count, progress(args))
+    if args.keep:
+        _keep(Path(args.keep), found)
+    data = {"estimate": asdict(estimate), "measured": found.to_json()}
+    show(args, data, lambda _: _edit_text(estimate, found))
     return 0
 
 
@@ -52,13 +72,13 @@ def _threads(entrants: list, args: argparse.Namespace) -> int:
     return args.threads or found.pop()
 
 
-def _keep(folder: Path, profile) -> None:
-    """Writes a profile under its key, whole or not at all; an older one of the same plan goes."""
-    path = folder / f"{profile.key}.json"
+def _keep(folder: Path, found) -> None:
+    """Writes what was found under its key, whole or not at all; an older one of the same goes."""
+    path = folder / f"{found.key}.json"
     new = path.with_suffix(f".{os.getpid()}.new")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        new.write_text(json.dumps(profile.to_json()))
+        new.write_text(json.dumps(found.to_json()))
         new.replace(path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from error
@@ -81,5 +101,19 @@ def _text(profile) -> str:
             f"  relative error {profile.max_rel_error:.1e}; timing a call takes {profile.clock * 1e6:.2f} µs",
             f"  the slowest of {len(parts)}:",
             *lines,
+        ]
+    )
+
+
+def _edit_text(estimate, found) -> str:
+    def line(name: str, before: float, after: float, note: str) -> str:
+        return f"  {name:9s} {before * 1e6:10.1f} → {after * 1e6:.1f} µs  ({after / before - 1:+.1%}), {note}"
+
+    counts = f"{len(found.parts_before)} → {len(found.parts_after)} subgraphs"
+    return "\n".join(
+        [
+            f"{counts}, not tuned, {found.threads} threads, on {found.machine}",
+            line("estimated", estimate.before, estimate.after, f"at {estimate.hertz / 1e9:.2f} GHz; nothing was run"),
+            line("measured", found.before.median, found.after.median, f"each by itself, {found.turns} turns"),
         ]
     )

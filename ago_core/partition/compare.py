@@ -101,6 +101,13 @@ def overlaps(before: Groups, after: Groups) -> list[tuple[tuple[int, ...], tuple
     return found
 
 
+def changed(before: Groups, after: Groups) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Indices of the groups of each partition that the other one has not."""
+    kept = set(before) & set(after)
+    left, right = ([k for k, group in enumerate(groups) if group not in kept] for groups in (before, after))
+    return tuple(left), tuple(right)
+
+
 def _block(graph, before, after, weights, left: tuple[int, ...], right: tuple[int, ...]) -> Block:
     operators = tuple(sorted(op for index in left for op in before.subgraphs[index]))
     saved = _inner_crossing(graph, before, operators) - _inner_crossing(graph, after, operators)

@@ -255,7 +255,14 @@ def count_of(task: Task, nest: Nest) -> int:
 
 def group_cycles(group: Group, machine: Machine) -> float:
     """Estimated cycles from a group's start until its result is in memory, of all cores that share the work."""
-    return _time(group.stages, group.task, machine) + _traffic(group.stages[-1].bytes, costs_of(machine)) / machine.cores
+    return (
+        _time(group.stages, group.task, machine) + _traffic(group.stages[-1].bytes, costs_of(machine)) / machine.cores
+    )
+
+
+def passing_cycles(block: s_tir.SBlock, machine: Machine) -> float:
+    """Estimated cycles to write a block's result and read it back, of all cores that share the work."""
+    return _traffic(_size(_result(block)), costs_of(machine)) / machine.cores
 
 
 def _time(stages: tuple[Stage, ...], task: Task | None, machine: Machine) -> float:

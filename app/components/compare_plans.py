@@ -45,7 +45,7 @@ def compare_plans(study: Study) -> None:
         st.info("Choose two different plans.", icon=":material/balance:")
     elif all(found.values()):
         _results(study, plans, titles, found)
-    else:
+    elif job is None or not job.active:
         _missing(found, titles)
 
 
@@ -115,12 +115,13 @@ def _results(study: Study, plans: Mapping[str, Plan], titles: Mapping[str, str],
         "cannot be told apart further: they hold the same operators, cut otherwise."
     )
     lanes = {
-        f"{title} ": comparing.bars(study.graph, difference, found[side].profile, after=side == "after")
+        title: comparing.bars(study.graph, difference, found[side].profile, after=side == "after")
         for side, title in titles.items()
     }
-    _chart(gantt(lanes, "One inference of each"), "compare-gantt")
+    _chart(gantt(lanes, "The kernels of one inference"), "compare-gantt")
     st.caption(
-        "Measured: the inference whose kernels' sum was the median. Bars of the same look hold the same operators."
+        "Measured: the inference whose kernels' sum was the median, drawn without the gaps, which are mostly the "
+        "clock's. Bars of the same look hold the same operators."
     )
     columns = {titles[side]: (plans[side], found[side]) for side in titles}
     table(comparing.figure_rows(study.graph, columns), wide=comparing.ABOUT)

@@ -20,7 +20,7 @@ CHART_HEIGHT = 320
 
 def comparison(study: Study) -> None:
     guarded(compare_plans, study)
-    st.subheader("The partitions", anchor=False)
+    st.markdown("#### The partitions")
     guarded(_partitions, study)
 
 

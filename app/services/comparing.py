@@ -115,20 +115,19 @@ def _listed(indices: Sequence[int]) -> str:
 
 
 def bars(graph: OpGraph, found: Difference, profile: Profile, after: bool) -> list[Bar]:
-    """The kernels of one inference; those of one share are kin."""
+    """The kernels of one inference, end to end: the gaps that were measured are mostly the clock's own doing.
+
+    Those of one share are kin.
+    """
     kin = {}
     for number, share in enumerate(found.shares):
         kin.update(dict.fromkeys(share.after if after else share.before, number))
-    return [
-        Bar(
-            f"S{call.subgraph}",
-            call.start,
-            call.seconds,
-            kin[call.subgraph],
-            names(graph, profile.groups[call.subgraph]),
-        )
-        for call in profile.calls
-    ]
+    rows, begun = [], 0.0
+    for call in profile.calls:
+        about = names(graph, profile.groups[call.subgraph])
+        rows.append(Bar(f"S{call.subgraph}", begun, call.seconds, kin[call.subgraph], about))
+        begun += call.seconds
+    return rows
 
 
 def figure_rows(graph: OpGraph, columns: Mapping[str, tuple[Plan, Measured]]) -> list[dict[str, str]]:
