@@ -14,7 +14,7 @@ from app.lessons.excerpts import Excerpt, code, residual, titles
 from app.lessons.lesson import Exercise, Lesson, Outcome, Scene, Step
 from app.lessons.pictures import drawing, pickable
 from app.services.loaded import Loaded
-from visualizers.marks import refusal_marks
+from visualizers.marks import cycle_marks, refusal_marks
 
 LABEL = "An inverted residual of MobileNetV2 as TVM partitions it"
 
@@ -80,7 +80,9 @@ def _show_refusal(scene: Scene) -> None:
     part = residual(scene.loaded)
     refused = merge(part.graph, part.heuristic, ends(part))
     group = [op for index in ends(part) for op in part.heuristic.subgraphs[index]]
-    drawing(scene, part.graph, part.heuristic, LABEL, refusal_marks(part.graph, group, refused))
+    solved = scene.outcome is not None and scene.outcome.right
+    marks = refusal_marks(part.graph, group, refused) if solved else cycle_marks(refused.cycle)
+    drawing(scene, part.graph, part.heuristic, LABEL, marks)
 
 
 def _take_along(loaded: Loaded, answer: tuple[int, ...]) -> Outcome:
@@ -90,17 +92,13 @@ def _take_along(loaded: Loaded, answer: tuple[int, ...]) -> Outcome:
     group = {op for index in ends(part) for op in part.heuristic.subgraphs[index]}
     result = split(part.graph, part.heuristic, group | along)
     if isinstance(result, Refusal):
-        return Outcome(False, f"Still a cycle: {_named(result.reason)}.")
+        return Outcome(False, f"Still a cycle: {plain(result.reason)}.")
     if len(along) > len(refused.take_along):
         return Outcome(
             False,
             f"Possible, but {len(refused.take_along)} operators would do: {code(part.graph, refused.take_along)}.",
         )
     return Outcome(True, f"With {code(part.graph, sorted(along))} inside, no path leaves the subgraph and comes back.")
-
-
-def _named(text: str) -> str:
-    return plain(text)
 
 
 def stages(part: Excerpt) -> dict[int, int]:
@@ -187,9 +185,9 @@ LESSON = Lesson(
         Step(
             "A quick test: topological stages",
             "Searching for such paths at every merge is slow in large graphs. AGO gives each operator a *topological "
-            "stage*: the length of the longest path that leads to it. If an edge rises by exactly one stage, no "
-            "other path can connect its ends, as each edge of that path would rise by at least one too. So merging "
-            "the two is safe, and the test is one subtraction.",
+            "stage*: the length of the longest path that leads to it. Each edge rises by at least one stage. Another "
+            "path between the ends of an edge has at least two edges, so it rises by two or more. If an edge rises "
+            "by exactly one, there is no such path: merging its ends is safe, and the test is one subtraction.",
             _show_stages,
             Exercise("Which stage has `add_10`, the operator where the block ends?", ask.number(), _stage),
         ),
