@@ -1,6 +1,8 @@
 """The inspector of a subgraph in each state: what every part shows, what is on its way, what failed."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from app.components import inspect_code
 from app.components import inspect_memory as memory_part
 from app.components import inspect_speed as speed_part
 from app.services import inspection
+from app.services.inspect_tuned import Tuned
 from app.services.inspection import HotLoop, Limits
 from app.services.worker import Task
 from tests.app_driver import own, select, study, text
@@ -109,6 +112,22 @@ def test_assembly_counts_its_instructions(app):
     assert "1 (16 values)" in text(app) and "1,234 lines of assembly" in text(app)
     assert code_views(app)[0]["text"] == LOOP
     assert [mark[2] for mark in code_views(app)[0]["marks"]] == ["fma"]
+
+
+def test_a_schedule_that_a_session_found_can_be_chosen(app, monkeypatch):
+    graph, view = own(app).loaded.graph, own(app).loaded.views["ago"]
+    index = max(range(len(view.partition)), key=lambda k: view.complex_counts[k])
+    known = inspection.inspection(own(app).loaded, view.partition, index)
+    known.wait(60)
+    sampled = "sch.sample_perfect_tile(loop=l1, n=2, max_innermost_factor=16, decision=[7, 8])"
+    tuned = Tuned("night", Path("night"), 1, 0, view.partition.subgraphs[index], True, 2e-4, 7)
+    monkeypatch.setattr(inspect_code, "tuned_parts", lambda *_: [tuned])
+    monkeypatch.setattr(inspect_code, "tuned_inspection", lambda *_: done(replace(known.result, trace=sampled)))
+    opened_at(app, "Schedule", index)
+    box = next(box for box in app.selectbox if box.label == "Schedule")
+    assert box.options == ["Analytic schedule, no trial", tuned.title(graph)] and "Estimated " in text(app)
+    box.select(box.options[1]).run()
+    assert "The search chose these cuts: 7 × 8." in text(app) and code_views(app)[0]["text"] == sampled
 
 
 def test_a_function_that_only_moves_data_has_no_hot_loop(app, monkeypatch):

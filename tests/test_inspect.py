@@ -1,6 +1,8 @@
 """What the inspector says and marks, apart from pages: loops, traffic, instructions, roofs, decisions in words."""
 
+import json
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 import tvm
@@ -11,14 +13,18 @@ from ago_core.graph.model import load_model
 from ago_core.lowering import machine_code
 from ago_core.lowering.assembly import hot_loop
 from ago_core.lowering.held import Held, Place
-from ago_core.lowering.inspect import inspect_subgraph
+from ago_core.lowering.inspect import inspect_subgraph, subgraph_function
 from ago_core.lowering.instructions import Kind, count_instructions, kind_of
 from ago_core.partition.ago import ago_partition
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import machine_of
+from ago_core.schedules.space import design_space
+from ago_core.tuning.inspect import inspect_tuned
+from ago_core.tuning.space import our_variants, proposal_of
 from app.services import inspect_memory, inspect_reuse, inspection
 from app.services.inspect_schedule import nest_texts, primitives, trace_sentence
 from app.services.inspect_speed import estimated_seconds, point, position_sentence
+from app.services.inspect_tuned import tuned_parts
 from app.services.inspection import Limits
 from tests import schedule_cases
 from visualizers.code import Mark, assembly_marks, shared_nests, tir_marks
@@ -229,6 +235,45 @@ def test_a_trace_is_summed_up(found):
     assert "split" in trace_sentence(found.trace) and "get_loops" not in primitives(found.trace)
     sampled = "v1, v2 = sch.sample_perfect_tile(loop=l1, n=2, max_innermost_factor=16, decision=[7, 8])"
     assert trace_sentence(sampled) == "1 primitive: 1 sample_perfect_tile. The search chose these cuts: 7 × 8."
+
+
+# What a session found
+
+
+@pytest.fixture(scope="module")
+def session(model, partition, several, tmp_path_factory):
+    """A session's folder with a result: the estimate, as a search would have written it, for one subgraph."""
+    folder = tmp_path_factory.mktemp("session")
+    machine = machine_of(host_target(1))
+    function = subgraph_function(model, partition, several)
+    label, variant = next(iter(our_variants(function, machine, fusion=True).items()))
+    trace = proposal_of(label, design_space(tvm.s_tir.Schedule(variant.module), variant, machine)).trace
+    row = {"subgraph": several, "task": 0, "seconds": 2e-4, "trial": 7, "like": partition.subgraphs[several]}
+    data = {"schema": 1, "model": model.graph.name, "target": str(host_target(1)), "partition": partition.to_json()}
+    (folder / "best.json").write_text(json.dumps(data | {"functions": [row | {"trace": trace}]}))
+    return folder
+
+
+def test_a_schedule_that_was_found_is_replayed(model, session, several, found):
+    tuned = inspect_tuned(model, session, several)
+    assert tuned.before == found.before and tuned.complex_blocks == found.complex_blocks
+    assert "sample_perfect_tile" in tuned.trace and tuned.nests == () and tuned.cycles is None
+    assert "The search chose these cuts" in trace_sentence(tuned.trace)
+    with pytest.raises(UserError, match="kept the analytic schedule"):
+        inspect_tuned(model, session, several + 1)
+
+
+def test_tuned_functions_inside_a_subgraph_are_listed(model, partition, several, session):
+    row = SimpleNamespace(key="night", folder=session, status=True, model_hash=model.graph.model_hash)
+    store = SimpleNamespace(rows=lambda: [row])
+    members = partition.subgraphs[several]
+    (tuned,) = tuned_parts(store, model.graph, members)
+    assert tuned.whole and tuned.trial == 7 and tuned.title(model.graph) == "Tuned in night: 200 µs"
+    (part,) = tuned_parts(store, model.graph, (*members, max(members) + 1))
+    assert not part.whole and "its part of" in part.title(model.graph)
+    assert tuned_parts(store, model.graph, members[1:]) == []
+    (session / "best.json").write_text("{")
+    assert tuned_parts(store, model.graph, members) == []
 
 
 # Roofline

@@ -80,7 +80,7 @@ def inspect_subgraph(model: Model, partition: Partition, index: int, target: tvm
         before=readable(function),
         after=readable(scheduled),
         trace=str(schedule.trace),
-        complex_blocks=_complex_blocks(model, partition.subgraphs[index], function),
+        complex_blocks=complex_blocks(model, partition.subgraphs[index], function),
         held=held_buffers(scheduled),
         nests=decisions(function, variant.groups, machine),
         processor=processor_of(target),
@@ -107,7 +107,7 @@ def readable(function: tirx.PrimFunc) -> str:
     return re.sub(r"T\.int64\((-?\d+)\)", r"\1", text[text.index("@T.prim_func") :])
 
 
-def _complex_blocks(model: Model, members: tuple[int, ...], function: tirx.PrimFunc) -> tuple[tuple[str, str], ...]:
+def complex_blocks(model: Model, members: tuple[int, ...], function: tirx.PrimFunc) -> tuple[tuple[str, str], ...]:
     """Blocks come in the order of the operators; an operator of several such blocks leaves all by their own names."""
     blocks = [block.name_hint for block in sblocks(function.body) if block.iter_vars and is_product_sum(block)]
     names = [model.graph.operators[op].name for op in members if model.graph.operators[op].is_complex]

@@ -129,13 +129,17 @@ def best_from(data: Mapping, model: Model, rebuild: Rebuild) -> Best:
     return Best(partition, functions, data["target"])
 
 
-def _rebuild(model: Model, row: Mapping, rebuild: Rebuild) -> tirx.PrimFunc:
+def unscheduled(model: Model, row: Mapping) -> tirx.PrimFunc:
+    """The function that a row's schedule was found on."""
     like = tuple(row["like"])
     groups = [like, *([op.id] for op in model.graph.operators if op.id not in like)]
     around = make_partition(model.graph, groups, "edited")
-    function = regroup_one(model, around, around.subgraphs.index(like)).without_attr("global_symbol")
+    return regroup_one(model, around, around.subgraphs.index(like)).without_attr("global_symbol")
+
+
+def _rebuild(model: Model, row: Mapping, rebuild: Rebuild) -> tirx.PrimFunc:
     try:
-        return rebuild(function, row["trace"])
+        return rebuild(unscheduled(model, row), row["trace"])
     except ValueError as error:
         raise UserError(
             f"The schedule of subgraph {row['subgraph']} does not apply any more: {error}. Tune it again."

@@ -293,7 +293,12 @@ def _context(
 
 
 def rebuild(function: tirx.PrimFunc, trace: str, machine: Machine) -> tirx.PrimFunc:
-    """The scheduled function that a trace makes of an unscheduled one.
+    """The scheduled function that a trace makes of an unscheduled one. Raises as `rebuilt_schedule` does."""
+    return rebuilt_schedule(function, trace, machine).mod["main"]
+
+
+def rebuilt_schedule(function: tirx.PrimFunc, trace: str, machine: Machine) -> Schedule:
+    """The schedule that a trace makes of an unscheduled function.
 
     Raises:
         ValueError: it does not apply, or makes something else than was measured.
@@ -303,12 +308,12 @@ def rebuild(function: tirx.PrimFunc, trace: str, machine: Machine) -> tirx.PrimF
         module = tvm.IRModule({"main": function})
         if label != STOCK:
             module = our_variants(function, machine, fusion=True)[label].module
-        scheduled = replayed(module, trace).mod["main"]
+        schedule = replayed(module, trace)
     except (KeyError, *REFUSALS) as error:
         raise ValueError(f"the trace does not apply to this function: {error}") from error
-    if hash_of_code(scheduled) != hash_of(trace):
+    if hash_of_code(schedule.mod["main"]) != hash_of(trace):
         raise ValueError("the trace makes other code of this function than was measured")
-    return scheduled
+    return schedule
 
 
 def replayed(module: tvm.IRModule, trace: str) -> Schedule:

@@ -8,9 +8,12 @@ from app.components.code_view import code_view
 from app.components.inspect_wait import when_done
 from app.components.text import fact_line, plain, table
 from app.services.inspect_schedule import WHY, nest_texts, trace_sentence
-from app.services.inspection import HOST, TARGETS, HotLoop, hot_loop, inspection
+from app.services.inspect_tuned import Tuned, tuned_parts
+from app.services.inspection import HOST, TARGETS, HotLoop, hot_loop, inspection, tuned_inspection, tuned_loop
 from app.services.loaded import View
 from app.services.study import Study
+from app.services.tuning import session_store
+from app.services.worker import Task
 from visualizers.code import assembly_marks, shared_nests, tir_marks
 from visualizers.units import count
 
@@ -24,10 +27,33 @@ COUNT_HELPS = {
 
 
 def code(study: Study, view: View, index: int) -> None:
-    stage = st.segmented_control(
-        "Stage", (BEFORE, AFTER), default=AFTER, required=True, key="stage", label_visibility="collapsed"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        stage = st.segmented_control(
+            "Stage", (BEFORE, AFTER), default=AFTER, required=True, key="stage", label_visibility="collapsed"
+        )
+        tuned = _source(study, view, index)
+    when_done(_inspection(study, view, index, tuned), _code, stage, index)
+
+
+def _source(study: Study, view: View, index: int) -> Tuned | None:
+    """Whose schedule is looked at: one that a session found, or None for the analytic one."""
+    found = tuned_parts(session_store(), study.graph, view.partition.subgraphs[index])
+    if not found:
+        return None
+    return st.selectbox(
+        "Schedule",
+        [None, *found],
+        format_func=lambda one: one.title(study.graph) if one else "Analytic schedule, no trial",
+        key=f"schedule-of-{view.partition.model_hash[:8]}-{view.method}-{index}",
+        label_visibility="collapsed",
+        width=420,
     )
-    when_done(inspection(study.loaded, view.partition, index), _code, stage, index)
+
+
+def _inspection(study: Study, view: View, index: int, tuned: Tuned | None) -> Task:
+    if tuned:
+        return tuned_inspection(study.loaded, tuned)
+    return inspection(study.loaded, view.partition, index)
 
 
 def _code(found, stage: str, index: int) -> None:
@@ -47,10 +73,18 @@ def _code(found, stage: str, index: int) -> None:
 
 
 def schedule(study: Study, view: View, index: int) -> None:
-    when_done(inspection(study.loaded, view.partition, index), _schedule, index)
+    tuned = _source(study, view, index)
+    when_done(_inspection(study, view, index, tuned), _found if tuned else _estimated, index)
 
 
-def _schedule(found, index: int) -> None:
+def _found(found, index: int) -> None:
+    """A schedule that a session found: its trace."""
+    st.caption(plain(trace_sentence(found.trace)))
+    code_view(found.trace, key="trace", label=f"Trace of S{index}")
+
+
+def _estimated(found, index: int) -> None:
+    """The analytic schedule: what it decided, and why; its trace."""
     st.caption(
         f"The analytic schedule, chosen with no trial, for vectors of {found.processor.lanes}, "
         f"{found.processor.registers} registers and {count(found.processor.cores, 'core')}. All figures are estimates."
@@ -67,7 +101,17 @@ def _schedule(found, index: int) -> None:
 
 
 def assembly(study: Study, view: View, index: int) -> None:
-    target = st.segmented_control(
+    with st.container(horizontal=True, vertical_alignment="center"):
+        tuned = _source(study, view, index)
+        target = None if tuned else _target()
+    if tuned:
+        when_done(tuned_loop(study.loaded, tuned), _loop, "the session's target", index)
+    else:
+        when_done(hot_loop(study.loaded, view.partition, index, target), _loop, TARGETS[target], index)
+
+
+def _target() -> str:
+    return st.segmented_control(
         "For",
         list(TARGETS),
         format_func=TARGETS.get,
@@ -76,7 +120,6 @@ def assembly(study: Study, view: View, index: int) -> None:
         key="assembly-target",
         label_visibility="collapsed",
     )
-    when_done(hot_loop(study.loaded, view.partition, index, target), _loop, target, index)
 
 
 def _loop(found: HotLoop, target: str, index: int) -> None:
@@ -102,7 +145,7 @@ def _loop(found: HotLoop, target: str, index: int) -> None:
         f"One pass of the innermost loop with the most multiply-adds, of {found.lines:,} lines of assembly. Blue "
         "computes, green reads, pink writes, red is the stack."
     )
-    label = f"Hot loop of S{index} for {TARGETS[target]}"
+    label = f"Hot loop of S{index} for {target}"
     code_view(
         found.text, key="assembly", label=label, marks=assembly_marks(found.text), language="asm", height=LOOP_HEIGHT
     )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ago_core.errors import UserError
 from ago_core.lowering.instructions import Counts, count_instructions
 from ago_core.partition.partition import Partition
+from app.services.inspect_tuned import Tuned
 from app.services.kept import Kept
 from app.services.loaded import Loaded
 from app.services.worker import Task, Worker
@@ -70,6 +71,33 @@ def inspection(loaded: Loaded, partition: Partition, index: int, target: str = H
         return inspect_subgraph(loaded.model, partition, index, preset_named(target).target)
 
     return _begun(_inspections(), (*_subgraph(partition, index), target), work, _threads("inspector"))
+
+
+def tuned_inspection(loaded: Loaded, tuned: Tuned) -> Task:
+    """The task whose result is the `Inspection` of what a session found."""
+
+    def work(progress: Progress) -> Inspection:
+        from ago_core.tuning.inspect import inspect_tuned
+
+        progress("Replaying the schedule that was found")
+        return inspect_tuned(loaded.model, tuned.folder, tuned.subgraph)
+
+    return _begun(_inspections(), (loaded.graph.model_hash, tuned), work, _threads("inspector"))
+
+
+def tuned_loop(loaded: Loaded, tuned: Tuned) -> Task:
+    """The task whose result is the `HotLoop` of what a session found, for the session's target."""
+
+    def work(progress: Progress) -> HotLoop:
+        from ago_core.lowering.machine_code import assembly_of
+        from ago_core.tuning.inspect import tuned_schedule
+
+        progress("Replaying the schedule that was found")
+        _, schedule, target = tuned_schedule(loaded.model, tuned.folder, tuned.subgraph)
+        progress("Generating machine code")
+        return _hot_loop(assembly_of(schedule.mod["main"], target))
+
+    return _begun(_loops(), (loaded.graph.model_hash, tuned), work, _threads("assembly"))
 
 
 def hot_loop(loaded: Loaded, partition: Partition, index: int, target: str = HOST) -> Task:
