@@ -30,7 +30,7 @@ import tvm_ffi
 from ago_core.devices.local import host_target
 from ago_core.tuning import control, session
 from ago_core.tuning.backend import TvmBackend
-from ago_core.tuning.interfaces import Candidate, Contestant, DeviceState, Measurement, Version
+from ago_core.tuning.interfaces import Candidate, Contestant, DeviceState, Done, Measurement, Version
 from ago_core.tuning.settings import ABLATIONS, LocalDevice, TuningSettings
 from ago_core.tuning.space import hash_of_code
 from benchmarks.environment import environment
@@ -117,7 +117,9 @@ class SimulatedMeasurer:
         self._looks = looks
         self._trials = 0
 
-    def measure(self, reference, candidates: Sequence[Candidate], below: float) -> Iterator[tuple[int, Measurement]]:
+    def measure(
+        self, reference, candidates: Sequence[Candidate], below: float, done: Done = lambda: None
+    ) -> Iterator[tuple[int, Measurement]]:
         level = 1e-4 * (1 + _share(str(tvm_ffi.structural_hash(reference))))
         for index, candidate in enumerate(candidates):
             if self._trials % EVERY == 0:

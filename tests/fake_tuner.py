@@ -105,7 +105,7 @@ class FakeBackend:
     def rebuild(self, function, trace: str):
         return function.with_attr("fake_trace", trace)
 
-    def measure(self, reference, candidates, below) -> Iterator[tuple[int, Measurement]]:
+    def measure(self, reference, candidates, below, done=lambda: None) -> Iterator[tuple[int, Measurement]]:
         for index, candidate in enumerate(candidates):
             if self.trials == self.fake.lost_after:
                 self.trials += 1

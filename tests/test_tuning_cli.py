@@ -17,7 +17,7 @@ from ago_core.tuning.settings import ABLATIONS, RemoteDevice, settings_from_json
 from tests.fake_tuner import PROGRAM, Fake, FakeBackend
 from tests.networks import inverted_residual
 from tests.test_cli import ROOT, cli
-from tests.test_tuning_session import WAIT, data_of, own_queue  # noqa: F401  the fixture
+from tests.tuning_sessions import WAIT, data_of, own_queue  # noqa: F401  the fixture
 
 
 @pytest.fixture

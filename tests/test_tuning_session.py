@@ -1,17 +1,18 @@
-"""Sessions on made-up devices: in this process where one run tells enough, in their own where they are killed."""
+"""Sessions on made-up devices, in this process: the loop, commands, lost devices, and what does not fit."""
+
+# ruff: noqa: F811 - fixtures are imported
 
 from __future__ import annotations
 
 import gc
 import json
 import os
+import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
 from importlib.metadata import version
-from pathlib import Path
 
 import psutil
 import pytest
@@ -19,78 +20,33 @@ import pytest
 from ago_core.errors import UserError
 from ago_core.graph.model import load_model
 from ago_core.partition.partition import make_partition
-from ago_core.tuning import control, lock, session
+from ago_core.tuning import code_version, control, session
 from ago_core.tuning.best import read_best
 from ago_core.tuning.control import Request
 from ago_core.tuning.events import Command, Kind, State
 from ago_core.tuning.interfaces import DevicesLost
 from ago_core.tuning.journal import open_journal, read_journal
-from ago_core.tuning.settings import ABLATIONS, Ablation, LocalDevice, TuningSettings
+from ago_core.tuning.records import write_csv
+from ago_core.tuning.settings import ABLATIONS, Ablation
 from ago_core.tuning.tuner import Stopwatch
-from tests.fake_tuner import PROGRAM, Fake, FakeBackend
+from tests.fake_tuner import Fake, FakeBackend
 from tests.networks import inverted_residual
-
-WAIT = 60.0
-
-
-@pytest.fixture(autouse=True)
-def own_queue(tmp_path, monkeypatch):
-    """Other sessions of this machine are not waited for."""
-    monkeypatch.setenv("AGO_CACHE", str(tmp_path / "cache"))
-    handler = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, handler)
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory) -> Path:
-    return inverted_residual(tmp_path_factory.mktemp("network"))
-
-
-def settings(trials: int, batch: int = 8, ablation: Ablation = ABLATIONS["ago"]) -> TuningSettings:
-    return TuningSettings(trials, LocalDevice(1), ablation, batch)
-
-
-def new_session(folder: Path, network: Path, trials: int, fake: Fake | None = None, **options) -> Path:
-    control.create(folder, Request(network, {}, settings(trials, **options)))
-    (fake or Fake()).write(folder)
-    return folder
-
-
-class Scripted(FakeBackend):
-    """Calls `script[n]` before the n-th trial of the process."""
-
-    def __init__(self, fake: Fake, script=None):
-        super().__init__(fake)
-        self.script = script or {}
-
-    def measure(self, reference, candidates, below):
-        for index, measurement in super().measure(reference, candidates, below):
-            if (action := self.script.get(self.trials)) is not None:
-                action()
-            yield index, measurement
-
-
-def run_here(folder: Path, backend: FakeBackend | None = None) -> int:
-    """The session's process, in this one."""
-    return session.main([str(folder)], lambda _: backend or FakeBackend(Fake()))
-
-
-def rows_of(folder: Path) -> list[tuple[int, str]]:
-    """(task, trace) of each trial, in order."""
-    with read_journal(folder) as journal:
-        return [(trial.task, trace) for trial, trace in journal.trials_with_traces()]
-
-
-def states_of(folder: Path) -> list[str]:
-    with read_journal(folder) as journal:
-        return [event.data["state"] for event in journal.events(kinds=[Kind.SESSION])]
-
-
-def data_of(folder: Path, kind: Kind) -> list[dict]:
-    with read_journal(folder) as journal:
-        return [dict(event.data) for event in journal.events(kinds=[kind])]
-
+from tests.tuning_sessions import (  # noqa: F401 - network and own_queue are fixtures
+    ELSEWHERE,
+    WAIT,
+    Elsewhere,
+    Scripted,
+    data_of,
+    network,
+    new_session,
+    own_queue,
+    refused,
+    rows_of,
+    run_here,
+    send,
+    settings,
+    states_of,
+)
 
 # one run
 
@@ -138,84 +94,6 @@ def test_a_join_is_kept_only_if_it_beats_its_parts(tmp_path, network, factor, ke
     widest = max(len(task["places"][0]) for task in tasks if (task["kind"] == "join") is kept)
     assert max(map(len, best.partition.subgraphs)) == widest
     assert best.functions.keys() == set(range(len(best.partition))) and best.target == "fake"
-
-
-def final_plan(folder: Path) -> dict:
-    with read_journal(folder) as journal:
-        return dict(journal.last(Kind.END_TO_END).data)
-
-
-def used_traces(folder: Path) -> set[str]:
-    return {row["trace"] for row in json.loads((folder / "best.json").read_text())["functions"]}
-
-
-def test_what_was_only_lucky_is_found_out_at_the_end(tmp_path, network):
-    folder = new_session(tmp_path / "s", network, 120)
-    assert run_here(folder) == 0
-    lucky = used_traces(folder)
-    again = new_session(tmp_path / "again", network, 120)
-    assert run_here(again, FakeBackend(Fake(lucky=tuple(lucky)))) == 0
-    assert rows_of(again) == rows_of(folder), "the trials were the same"
-    assert used_traces(again) and not used_traces(again) & lucky
-
-
-@pytest.mark.parametrize(("overhead", "chosen"), [(0.5, "apart"), (1.0, "tuned"), (30.0, "untuned")])
-def test_the_plan_that_is_fastest_as_a_whole_is_kept(tmp_path, network, overhead, chosen):
-    folder = new_session(tmp_path / "s", network, 120)
-    assert run_here(folder, FakeBackend(Fake(overhead=overhead))) == 0
-    final = final_plan(folder)
-    assert final["chosen"] == chosen and final["measured"] == min(final["plans"].values())
-    assert bool(used_traces(folder)) is (chosen != "untuned")
-    best = read_best(folder, load_model(network), FakeBackend(Fake()).rebuild)
-    assert len(best.functions) == (0 if chosen == "untuned" else len(best.partition))
-
-
-def test_the_last_check_is_not_repeated_until_there_are_more_trials(tmp_path, network):
-    folder = new_session(tmp_path / "s", network, 60)
-    assert run_here(folder, FakeBackend(Fake(overhead=30.0))) == 0
-    checks, best = data_of(folder, Kind.CHECK), (folder / "best.json").read_text()
-    assert [(check["contest"], check["contests"]) for check in checks] == [
-        (number, len(checks)) for number in range(1, len(checks) + 1)
-    ]
-    assert run_here(folder) == 0
-    assert data_of(folder, Kind.CHECK) == checks and (folder / "best.json").read_text() == best
-    control.extend(folder, 20)
-    assert run_here(folder) == 0
-    assert len(data_of(folder, Kind.CHECK)) > len(checks) and final_plan(folder)["chosen"] == "tuned"
-
-
-def test_a_stop_during_the_last_check_leaves_a_result(tmp_path, network):
-    folder = new_session(tmp_path / "s", network, 60)
-
-    class Told(FakeBackend):
-        def in_turns(self, contests):
-            for row in super().in_turns(contests):
-                send(folder, Command.STOP)()
-                yield row
-
-    assert run_here(folder, Told(Fake())) == 0
-    assert control.status(folder).state is State.STOPPED and not control.status(folder).plans
-    assert len(data_of(folder, Kind.CHECK)) == 1 and used_traces(folder)
-    assert run_here(folder) == 0
-    assert control.status(folder).state is State.FINISHED and control.status(folder).plans
-
-
-def test_devices_lost_in_the_last_check(tmp_path, network):
-    class Unlucky(FakeBackend):
-        calls = 0
-
-        def in_turns(self, contests):
-            self.calls += 1
-            if self.calls == 1:
-                raise DevicesLost("All devices are gone.")
-            return super().in_turns(contests)
-
-    folder = new_session(tmp_path / "s", network, 60)
-    threading.Thread(
-        target=lambda: (control.wait(folder, (State.PAUSED,), WAIT), send(folder, Command.RESUME)())
-    ).start()
-    assert run_here(folder, Unlucky(Fake())) == 0
-    assert control.status(folder).state is State.FINISHED and control.status(folder).plans
 
 
 def test_a_join_begins_with_the_best_of_its_parts(tmp_path, network):
@@ -286,14 +164,6 @@ def test_memory_does_not_grow_with_trials(tmp_path, network):
 
 
 # commands
-
-
-def send(folder: Path, command: Command, value: int = 0):
-    def action():
-        with open_journal(folder) as journal:
-            journal.send(command, value)
-
-    return action
 
 
 def test_stop_takes_effect_within_a_batch_and_resume_repeats_nothing(tmp_path, network):
@@ -401,16 +271,14 @@ def test_devices_lost_while_the_whole_model_is_measured(tmp_path, network):
     assert control.status(folder).state is State.FINISHED and control.status(folder).end_to_end is not None
 
 
+def test_a_device_elsewhere_is_free_while_the_session_proposes(tmp_path, network):
+    folder = new_session(tmp_path / "s", network, 80, device=ELSEWHERE)
+    backend = Elsewhere(Fake())
+    assert run_here(folder, backend) == 0, control.status(folder).reason
+    assert control.status(folder).trials == 80 and len(set(rows_of(folder))) == 80
+
+
 # what does not fit
-
-
-def refused(folder: Path, backend: FakeBackend | None = None) -> str:
-    """The reason that a resume is refused with; nothing is lost by it."""
-    before = rows_of(folder)
-    assert run_here(folder, backend) == session.USER_ERROR
-    status = control.status(folder)
-    assert status.state is State.FAILED and rows_of(folder) == before
-    return status.reason
 
 
 def test_another_model_target_or_version_is_refused_with_the_reason(tmp_path, monkeypatch):
@@ -422,6 +290,9 @@ def test_another_model_target_or_version_is_refused_with_the_reason(tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr(session, "version", lambda package: "9.9" if package == "apache-tvm" else version(package))
         assert "apache-tvm 9.9" in refused(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "code_version", lambda: "0123")
+        assert "other code of this tool" in refused(folder) and "now 0123" in refused(folder)
     content = network.read_bytes()
     inverted_residual(tmp_path, channels=16)
     assert "model's file has changed" in refused(folder)
@@ -429,6 +300,31 @@ def test_another_model_target_or_version_is_refused_with_the_reason(tmp_path, mo
     assert "no file" in refused(folder)
     network.write_bytes(content)
     assert run_here(folder) == 0 and control.status(folder).trials == 40
+
+
+def test_what_code_of_another_version_found_can_still_be_used(tmp_path, network):
+    folder = new_session(tmp_path / "s", network, 30)
+    assert run_here(folder) == 0
+    with open_journal(folder) as journal, journal.transaction() as connection:
+        connection.execute("DELETE FROM meta WHERE key = 'code'")  # as earlier versions of this tool wrote it
+    assert "of unknown version" in refused(folder)
+    with read_journal(folder) as journal:
+        assert write_csv(journal, tmp_path / "trials.csv") == 30
+    assert read_best(folder, load_model(network), FakeBackend(Fake()).rebuild).functions
+
+
+def test_the_version_of_the_code_is_of_what_traces_depend_on(tmp_path, monkeypatch):
+    version_of = code_version.code_version.__wrapped__
+    before = version_of()
+    shutil.copytree(code_version.ROOT, tmp_path / "ago_core")
+    monkeypatch.setattr(code_version, "ROOT", tmp_path / "ago_core")
+    assert version_of() == before
+    (tmp_path / "ago_core" / "tuning" / "journal.py").write_text("")
+    assert version_of() == before
+    for source in ("schedules/apply.py", "lowering/regroup.py", "tuning/space.py"):
+        (tmp_path / "ago_core" / source).write_text("")
+        assert version_of() != before
+        before = version_of()
 
 
 def test_a_fault_of_the_tuner_is_told_and_logged(tmp_path, network, capsys):
@@ -469,124 +365,3 @@ def test_the_clock_of_a_session_stands_while_it_does_not_run():
         (watch.start if running else watch.stop)()
         now[0] += step
     assert watch.seconds == 5.0 + 2.0 + 8.0
-
-
-# processes
-
-
-def started(folder: Path) -> Path:
-    control.start(folder, PROGRAM)
-    return folder
-
-
-def wait_for_trials(folder: Path, count: int) -> None:
-    end = time.monotonic() + WAIT
-    while control.status(folder).trials < count:
-        assert time.monotonic() < end, (folder / control.LOG).read_text()
-        time.sleep(0.02)
-
-
-def pid_of(folder: Path) -> int:
-    """The process that was given the folder."""
-    for process in psutil.process_iter(["cmdline"]):
-        if str(folder) in (process.info["cmdline"] or []):
-            return process.pid
-    raise AssertionError("no process has the session")
-
-
-def wait_until_gone(folder: Path) -> None:
-    end = time.monotonic() + WAIT
-    while lock.is_held(folder):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def test_killed_at_any_moment_and_resumed_it_finds_the_same(tmp_path, network):
-    fake = Fake(space=24, delay=0.004)
-    whole = new_session(tmp_path / "whole", network, 10_000)
-    assert run_here(whole, FakeBackend(fake)) == 0
-    folder = started(new_session(tmp_path / "killed", network, 10_000, fake))
-    assert control.status(folder).state in (State.QUEUED, State.RUNNING), "held from the start on"
-    with pytest.raises(UserError, match="running already"):
-        control.start(folder, PROGRAM)
-    kept = []
-    for count in (13, 50):
-        wait_for_trials(folder, count)
-        os.kill(pid_of(folder), signal.SIGKILL)
-        wait_until_gone(folder)
-        status = control.status(folder)
-        assert status.state is State.INTERRUPTED and "without a word" in status.reason
-        rows = rows_of(folder)
-        assert rows[: len(kept)] == kept and len(rows) >= count
-        kept = rows
-        control.resume(folder, PROGRAM)
-    assert control.wait(folder, (State.FINISHED,), WAIT) is State.FINISHED, (folder / control.LOG).read_text()
-    rows = rows_of(folder)
-    assert rows[: len(kept)] == kept and len(set(rows)) == len(rows)
-    assert set(rows) == set(rows_of(whole))
-
-    def functions(at):
-        data = json.loads((at / "best.json").read_text())
-        return [(row["subgraph"], row["seconds"], row["trace"]) for row in data["functions"]], data["partition"]
-
-    assert functions(folder) == functions(whole)
-
-
-def test_two_sessions_on_one_device_take_turns(tmp_path, network):
-    fake = Fake(delay=0.02)
-    folders = [new_session(tmp_path / name, network, 120, fake, batch=8) for name in ("a", "b")]
-    for folder in folders:
-        started(folder)
-    for folder in folders:
-        assert control.wait(folder, (State.FINISHED,), WAIT) is State.FINISHED, (folder / control.LOG).read_text()
-    ended = []
-    for name, folder in zip("ab", folders):
-        with read_journal(folder) as journal:
-            ended += [(trial.at, name) for trial in journal.trials()]
-    order = "".join(name for _, name in sorted(ended))
-    overlap = order[max(order.index("a"), order.index("b")) : min(order.rindex("a"), order.rindex("b"))]
-    runs = [len(run) for run in overlap.replace("ab", "a b").replace("ba", "b a").split()]
-    assert len(runs) > 6, order
-    assert all(run <= 8 for run in runs[1:-1]), "a batch each"
-
-
-def test_a_session_that_waits_says_for_whom(tmp_path, network):
-    fake = Fake(delay=0.4)
-    first, second = (new_session(tmp_path / name, network, 16, fake, batch=16) for name in ("a", "b"))
-    started(first)
-    wait_for_trials(first, 1)
-    started(second)
-    end = time.monotonic() + WAIT
-    while not (control.status(second).reason.startswith("Waiting for local") or time.monotonic() > end):
-        time.sleep(0.05)
-    status = control.status(second)
-    assert status.state is State.QUEUED and f"{first}" in status.reason
-    for folder in (second, first):
-        control.stop(folder)
-        assert control.wait(folder, (State.STOPPED, State.FINISHED), WAIT).ended
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of its own that is soon full."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    options = "size=1200k,mode=0777"
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a small file system can be mounted by root only, and not everywhere")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
-def test_a_full_disk_ends_the_session_with_a_sentence_and_it_goes_on_with_more_room(small_disk, network):
-    folder = new_session(small_disk / "s", network, 1_000, Fake())
-    assert run_here(folder) == session.USER_ERROR
-    status = control.status(folder)
-    assert status.state in (State.FAILED, State.INTERRUPTED) and "full" in status.reason
-    before = rows_of(folder)
-    assert 20 < len(before) < 1_000
-    subprocess.run(["mount", "-o", "remount,size=40m", small_disk], check=True)
-    assert run_here(folder) == 0
-    rows = rows_of(folder)
-    assert rows[: len(before)] == before and len(set(rows)) == len(rows) == 1_000

@@ -24,6 +24,9 @@ Version = tuple["Partition", Mapping[int, "tirx.PrimFunc"]]
 """A partition, and scheduled functions by index of its subgraphs; the others get the analytic schedule."""
 
 
+Done = Callable[[], None]
+
+
 class DevicesLost(UserError):
     """No device is left, and none has come back within the quarantine: the session pauses with this sentence."""
 
@@ -133,7 +136,7 @@ class Measurer(Protocol):
     """Builds and runs on the devices of a session."""
 
     def measure(
-        self, reference: tirx.PrimFunc, candidates: Sequence[Candidate], below: float
+        self, reference: tirx.PrimFunc, candidates: Sequence[Candidate], below: float, done: Done = lambda: None
     ) -> Iterator[tuple[int, Measurement]]:
         """Measures each candidate once.
 
@@ -145,6 +148,8 @@ class Measurer(Protocol):
             candidates: of the same task.
             below: seconds. A candidate whose median is less may become the best and is compared with the reference
                 on the device; one that is wrong has `correct=False`.
+            done: called, from any thread, when no device is needed any more, though results are still to be yielded;
+                never where the session's own work would disturb who has the device next.
 
         Yields:
             (index of the candidate, measurement) as they finish. What a lost device had is measured on another one.

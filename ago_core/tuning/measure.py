@@ -25,7 +25,7 @@ from ago_core.devices.cores import allowed_cores
 from ago_core.graph.model import Model
 from ago_core.tuning.bench import Bench
 from ago_core.tuning.build_worker import RequestFailed, Worker, WorkerDied
-from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost, DeviceState, Measurement, Version
+from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost, DeviceState, Done, Measurement, Version
 
 MAX_WORKERS = 8
 START_SECONDS = 60.0
@@ -90,9 +90,9 @@ class LocalMeasurer:
         self._pool.shutdown(cancel_futures=True)
 
     def measure(
-        self, reference: tirx.PrimFunc, candidates: Sequence[Candidate], below: float
+        self, reference: tirx.PrimFunc, candidates: Sequence[Candidate], below: float, done: Done = lambda: None
     ) -> Iterator[tuple[int, Measurement]]:
-        """See `interfaces.Measurer`. What an earlier call has not yielded yet is given up."""
+        """See `interfaces.Measurer`. What an earlier call has not yielded yet is given up; `done` is never called."""
         if self._batch is not None:
             self._batch.give_up()
         self._batch = Batch(reference, [candidate.function for candidate in candidates], self._free, self._pool)

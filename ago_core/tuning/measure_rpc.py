@@ -40,7 +40,7 @@ from ago_core.tuning.bench import (
     time_function,
 )
 from ago_core.tuning.build_worker import RequestFailed, Worker, WorkerDied
-from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost, DeviceState, Measurement, Version
+from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost, DeviceState, Done, Measurement, Version
 from ago_core.tuning.library_worker import Compiler
 from ago_core.tuning.measure import (
     BUILD_SECONDS,
@@ -102,7 +102,7 @@ class RemoteMeasurer:
         self._temporary.cleanup()
 
     def measure(
-        self, reference: tirx.PrimFunc, candidates: Sequence[Candidate], below: float
+        self, reference: tirx.PrimFunc, candidates: Sequence[Candidate], below: float, done: Done = lambda: None
     ) -> Iterator[tuple[int, Measurement]]:
         """See `interfaces.Measurer`. What an earlier call has not yielded yet is given up."""
         if self._batch is not None:
@@ -113,6 +113,7 @@ class RemoteMeasurer:
             len(candidates),
             below,
             TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True),
+            done,
         )
         for index, candidate in enumerate(candidates):
             self._builders.submit(self._build, batch, index, candidate.function)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from ago_core.tuning.interfaces import DevicesLost, Measurement
+from ago_core.tuning.interfaces import DevicesLost, Done, Measurement
 from ago_core.tuning.measure import failed
 
 MAX_LOSSES = 2
@@ -25,14 +25,16 @@ class Batch:
         arrays: the arguments.
         below: seconds of the best so far.
         folder: of the libraries.
+        done: called when the last thread that serves it has ended, and its device is free.
         reference: the library of the unscheduled function, or why there is none; None while it is built.
     """
 
-    def __init__(self, arrays: list[np.ndarray], count: int, below: float, folder: TemporaryDirectory):
+    def __init__(self, arrays: list[np.ndarray], count: int, below: float, folder: TemporaryDirectory, done: Done):
         self.folder = folder
         self.arrays = arrays
         self.below = below
         self._count = count
+        self._free = done
         self._built: dict[int, Path] = {}
         self._ready: list[int] = []
         self._losses: Counter[int] = Counter()
@@ -59,6 +61,7 @@ class Batch:
             self._gone = reason or self._gone
             if not self._threads:
                 self._results.put(None)
+                self._free()
 
     def built(self, index: int, path: Path) -> None:
         """A candidate can be taken."""

@@ -19,6 +19,7 @@ from ago_core.graph.model import Model, load_model
 from ago_core.partition.ago import cluster
 from ago_core.partition.heuristic import heuristic_partition
 from ago_core.partition.partition import Partition, partition_from_json
+from ago_core.tuning.code_version import code_version
 from ago_core.tuning.events import Command, Kind, State
 from ago_core.tuning.interfaces import Backend, DeviceState
 from ago_core.tuning.journal import Journal, check_journal, open_journal
@@ -103,12 +104,13 @@ def _plan(
     """What the journal says is tuned; the first process of a session writes it there.
 
     Raises:
-        UserError: this is not the model, target or version that the session began with.
+        UserError: this is not the model, target, version or code that the session began with.
     """
     identity = {
         "model_hash": model.graph.model_hash,
         "target": backend.target,
         "versions": {package: version(package) for package in PACKAGES},
+        "code": code_version(),
     }
     begun = "target" in meta
     if begun:
@@ -145,9 +147,12 @@ def _refuse_mismatch(folder: Path, meta: dict[str, Any], identity: dict[str, Any
         "model_hash": "the model's file has changed since; put the old one back or begin a new session",
         "target": f"it was for {meta['target']}, and the device now is {identity['target']}; begin a new session",
         "versions": f"it ran with {_listed(meta['versions'])}, and installed now is {_listed(identity['versions'])}",
+        "code": f"it was tuned by other code of this tool ({meta.get('code', 'of unknown version')}, now "
+        f"{identity['code']}), of which its schedules may mean something else; put that code back or begin a new "
+        "session. What it found can still be read, exported and replayed",
     }
     for key, reason in reasons.items():
-        if meta[key] != identity[key]:
+        if meta.get(key) != identity[key]:
             raise UserError(f"The session in {folder} cannot go on: {reason}.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -39,7 +39,7 @@ from ago_core.tuning.plan import (
     phase,
     verdict,
 )
-from ago_core.tuning.settings import TuningSettings
+from ago_core.tuning.settings import RemoteDevice, TuningSettings
 from ago_core.tuning.settle import TUNED, Contest, choices, contests, fastest, finalists, settle, winners
 from ago_core.tuning.stopwatch import Stopwatch
 from ago_core.tuning.study import Batch, Study
@@ -82,7 +82,7 @@ class Tuner:
             while True:
                 self._obey()
                 reason = self._ended()
-                if self._take_turn(measurer, last=reason is not None) and reason is not None:
+                if self._step(measurer, last=reason is not None) and reason is not None:
                     return self._end(State.FINISHED, reason)
         except Stopped:
             return self._end(State.STOPPED, "Stopped by the user.")
@@ -147,25 +147,35 @@ class Tuner:
         self._write_best()
         self._set_state(State.PAUSED, reason)
 
-    def _take_turn(self, measurer: Measurer, last: bool) -> bool:
-        """Once the device is free, one batch, and the whole model if it is due; in the `last` turn the last check.
+    def _step(self, measurer: Measurer, last: bool) -> bool:
+        """One batch, and the whole model if it is due; in the `last` step the last check.
+
+        What is proposed while no batch is measured is proposed before the turn on a device elsewhere, so that another
+        session can have it meanwhile. On this machine the search itself would disturb what the other one measures.
 
         Returns:
             Whether it was all done: neither did a command come first, nor were the devices lost.
         """
+        if last:
+            return self._in_turn(lambda _: self._check(measurer))
+        if isinstance(self._settings.device, RemoteDevice) and not self._waiting:
+            self._set_state(State.RUNNING)
+            self._wait_with(self._propose())
+        if not self._in_turn(lambda turn: self._measure_batch(measurer, turn)):
+            return False
+        return not self._model_is_due() or self._in_turn(lambda _: self._run(measurer, {TUNED: self._plans()[TUNED]}))
+
+    def _in_turn(self, work: Callable[[Turn], bool | None]) -> bool:
+        """Does it once the device is free. Returns whether it was done, as in `_step`."""
         with Turn(self._study.turns, self._settings.device.name, self._study.name) as turn:
             if not self._wait_for(turn):
                 return False
             self._set_state(State.RUNNING)
             try:
-                if last:
-                    return self._check(measurer)
-                self._measure_batch(measurer)
-                self._measure_model(measurer)
+                return work(turn) is not False
             except DevicesLost as error:
                 self._pause(str(error))
                 return False
-        return True
 
     def _wait_for(self, turn: Turn) -> bool:
         """Whether it came before a command did."""
@@ -195,15 +205,20 @@ class Tuner:
 
     # trials
 
-    def _measure_batch(self, measurer: Measurer) -> None:
+    def _wait_with(self, batch: Batch | None) -> None:
+        if batch is not None:
+            self._waiting.append(batch)
+
+    def _measure_batch(self, measurer: Measurer, turn: Turn) -> None:
+        """The turn ends with the last measurement, also while the next batch is still being proposed."""
         batch = self._waiting.popleft() if self._waiting else self._propose()
         if batch is None or self._phases[batch.task] is Phase.DROPPED:
             return
         task = self._plan.tasks[batch.task]
         below = self._states[task.id].best or math.inf
-        running = measurer.measure(task.function, batch.candidates, below)
-        if not self._waiting and (following := self._propose(batch)) is not None:
-            self._waiting.append(following)
+        running = measurer.measure(task.function, batch.candidates, below, turn.leave)
+        if not self._waiting:
+            self._wait_with(self._propose(batch))
         done: dict[int, Measurement] = {}
         try:
             for index, measurement in running:
@@ -301,12 +316,10 @@ class Tuner:
             if task.kind is TaskKind.JOIN and self._phases[task.id] not in (Phase.KEPT, Phase.DROPPED):
                 self._judge(task)
 
-    def _measure_model(self, measurer: Measurer) -> None:
-        """If it is due."""
-        plan = self._plans()[TUNED]
+    def _model_is_due(self) -> bool:
+        now = estimate(self._plans()[TUNED])
         before, at = self._last_run or (None, 0)
-        if run_is_due(estimate(plan), before, self._trials - at, self._run_seconds, self._watch.seconds):
-            self._run(measurer, {TUNED: plan})
+        return run_is_due(now, before, self._trials - at, self._run_seconds, self._watch.seconds)
 
     def _run(self, measurer: Measurer, plans: Mapping[str, tuple[Deployed, ...]], last: bool = False) -> None:
         """Runs the whole model by each of the plans; the fastest is what the session gives."""

@@ -78,11 +78,15 @@ class Turn:
         self.ahead = ""
         return True
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """The turn is the next one's; may be called from any thread, and more than once."""
         if self._ticket is not None:
             self._ticket.unlink(missing_ok=True)
         for file in self._files:
             file.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
     def _first(self) -> Path:
         """The oldest ticket whose process lives. Dead ones are removed on the way."""
