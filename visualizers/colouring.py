@@ -16,7 +16,7 @@ from ago_core.partition.metrics import subgraph_weights
 from ago_core.partition.partition import Partition
 from visualizers.palette import KIND_HUES, NEUTRAL
 from visualizers.scales import diverging, sequential, steps
-from visualizers.units import flops, nbytes, quantity
+from visualizers.units import count, flops, nbytes
 
 LEAST_RATIO = 1.1
 """A speed-up scale reaches at least so far: smaller differences are no news."""
@@ -72,7 +72,7 @@ class Paint:
 
 def by_flops(graph: OpGraph, shown: Sequence[Shown]) -> list[Paint]:
     """Floating-point operations of each operator, of a folded subgraph their sum."""
-    return _by_operator(graph, shown, "Work of an operator, computed (log scale)", lambda op: op.flops, flops)
+    return _by_operator(graph, shown, "FLOPs, computed, log scale", lambda op: op.flops, flops)
 
 
 def by_bytes(graph: OpGraph, shown: Sequence[Shown]) -> list[Paint]:
@@ -81,18 +81,19 @@ def by_bytes(graph: OpGraph, shown: Sequence[Shown]) -> list[Paint]:
     def size(op: Operator) -> int:
         return op.bytes_read + op.bytes_written
 
-    return _by_operator(graph, shown, "Bytes that an operator reads and writes, computed (log scale)", size, nbytes)
+    return _by_operator(graph, shown, "Bytes read and written, computed, log", size, nbytes)
 
 
 def by_weight(graph: OpGraph, shown: Sequence[Shown]) -> list[Paint]:
     """How hard each subgraph is to tune, in expected trials."""
     values = [subgraph_weights(graph, one.partition) for one in shown]
-    return _by_subgraph(values, "Weight of a subgraph, estimated", lambda value: f"{value:.1f} trials")
+    return _by_subgraph(values, "Weight of a subgraph, estimated", lambda value: f"{round(value, 1):g} trials")
 
 
-def by_latency(seconds: Sequence[Sequence[float]]) -> list[Paint]:
-    """Measured median time of each subgraph of each panel, in seconds."""
-    return _by_subgraph(seconds, "Latency of a subgraph, measured", _milliseconds)
+def by_latency(seconds: Sequence[Sequence[float] | None]) -> list[Paint | None]:
+    """Measured median time of each subgraph of each panel, in seconds; None for a panel that was not measured."""
+    paints = iter(_by_subgraph([own for own in seconds if own], "Latency of a subgraph, measured", _milliseconds))
+    return [next(paints) if own else None for own in seconds]
 
 
 def by_speedup(
@@ -101,23 +102,26 @@ def by_speedup(
     """How much faster the operators of a subgraph are in the one panel than in the other.
 
     Two partitions can be compared where subgraphs of both cover the same operators (`compare.Block`); each such part's
-    subgraphs have the ratio of their sums.
+    subgraphs have the ratio of their sums, none where one of the sums is 0.
 
     Args:
         graph: the model.
         shown: both panels.
-        seconds: measured, for each subgraph of each.
+        seconds: measured, for each subgraph of each; 0 for one that has no code of its own.
         names: of both plans.
     """
     before, after = shown
-    ratios: list[list[float]] = [[1.0] * len(before.partition), [1.0] * len(after.partition)]
+    ratios: list[list[float | None]] = [[None] * len(before.partition), [None] * len(after.partition)]
     for block in compare(graph, before.partition, after.partition).blocks:
         sums = [sum(times[i] for i in part) for times, part in zip(seconds, (block.before, block.after))]
+        if not all(sums):
+            continue  # nothing of its own was measured
         for own, part in zip(ratios, (block.before, block.after)):
             for index in part:
                 own[index] = sums[0] / sums[1]
-    reach = max(LEAST_RATIO, *(max(ratio, 1 / ratio) for own in ratios for ratio in own))
-    title = f"{names[1]} against {names[0]}, subgraphs over the same operators, measured (log scale)"
+    known = [ratio for own in ratios for ratio in own if ratio]
+    reach = max([LEAST_RATIO, *known, *(1 / ratio for ratio in known)])
+    title = f"{names[1]} vs {names[0]}, measured"
     ends = (f"{reach:.2f}× slower", f"{reach:.2f}× faster")
     return [
         Paint(
@@ -136,7 +140,7 @@ def by_kind(graph: OpGraph, shown: Sequence[Shown]) -> list[Paint]:
     counted = Counter(op.kind for op in graph.operators).most_common()
     kinds = [kind for kind, _ in counted[: len(KIND_HUES)]]
     rest = len(counted) - len(kinds)
-    names = (*kinds, *([f"{rest} others"] if rest else []))
+    names = (*kinds, *([count(rest, "other")] if rest else []))
     palette = (*KIND_HUES[: len(kinds)], *([NEUTRAL] if rest else []))
     place = {kind: index for index, kind in enumerate(kinds)}
     operators = tuple(place.get(op.kind, len(kinds)) for op in graph.operators)
@@ -193,8 +197,10 @@ def _by_subgraph(values: Sequence[Sequence[float]], title: str, text: Callable[[
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms" if seconds == 0 or seconds >= 1e-5 else quantity(seconds * 1e6, "µs")
+    return f"{seconds * 1e3:.3g} ms"
 
 
-def _ratio(ratio: float) -> str:
+def _ratio(ratio: float | None) -> str:
+    if ratio is None:
+        return "not measured by itself"
     return f"{ratio:.2f}× faster" if ratio >= 1 else f"{1 / ratio:.2f}× slower"

@@ -107,13 +107,16 @@ def _graph(study: Study, method: str, number: int, picture: Picture) -> None:
         model=study.graph.model_hash,
         height=HEIGHT,
         label=f"{study.graph.name} as {METHOD_NAMES[method]} partitions it",
+        file=_file(study, method),
         on_select=lambda selection: _selected(selection, method),
         on_request=requested,
     )
     if st.session_state.pop(f"wanted-{_key(number)}", None):
-        send_file(
-            _key(number), f"{study.graph.name}-{method}.dot", partition_dot(study.graph, study.partitions[method])
-        )
+        send_file(_key(number), f"{_file(study, method)}.dot", partition_dot(study.graph, study.partitions[method]))
+
+
+def _file(study: Study, method: str) -> str:
+    return f"{study.graph.name}-{method}"
 
 
 @st.fragment(run_every=POLL_SECONDS)

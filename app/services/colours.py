@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.services.loaded import METHOD_NAMES
+from app.services.measured import measured
 from app.services.study import Study
 from visualizers import colouring
 from visualizers.colouring import Colour, Paint
@@ -48,15 +49,15 @@ def chosen(study: Study, shown: tuple[str, str]) -> Colour:
     return Colour.SUBGRAPH if _obstacle(study, shown, study.colour) else study.colour
 
 
-def paints(study: Study, shown: tuple[str, str]) -> list[Paint] | list[None]:
-    """The colours of both panels, on one scale; None where they have those of the drawing."""
+def paints(study: Study, shown: tuple[str, str]) -> list[Paint | None]:
+    """The colours of both panels, on one scale; None where a panel has those of its drawing."""
     colour = chosen(study, shown)
     both = tuple(study.shown(method) for method in shown)
-    if colour in (Colour.LATENCY, Colour.SPEEDUP):
+    if colour is Colour.LATENCY:
+        return colouring.by_latency([_seconds(study, method) for method in shown])
+    if colour is Colour.SPEEDUP:
         seconds = tuple(_seconds(study, method) for method in shown)
-        if colour is Colour.SPEEDUP:
-            return colouring.by_speedup(study.graph, both, seconds, [METHOD_NAMES[method] for method in shown])
-        return colouring.by_latency(seconds)
+        return colouring.by_speedup(study.graph, both, seconds, [METHOD_NAMES[method] for method in shown])
     makers = {
         Colour.KIND: colouring.by_kind,
         Colour.FLOPS: colouring.by_flops,
@@ -69,12 +70,14 @@ def paints(study: Study, shown: tuple[str, str]) -> list[Paint] | list[None]:
 def _obstacle(study: Study, shown: tuple[str, str], colour: Colour) -> str:
     if colour in (Colour.DIFFERENCES, Colour.SPEEDUP) and shown[0] == shown[1]:
         return "both panels show the same"
+    if colour not in (Colour.LATENCY, Colour.SPEEDUP):
+        return ""
     missing = [METHOD_NAMES[method] for method in dict.fromkeys(shown) if _seconds(study, method) is None]
-    if colour is Colour.LATENCY and len(missing) == len(set(shown)) or colour is Colour.SPEEDUP and missing:
-        return f"{' and '.join(missing)} not measured yet"
-    return ""
+    enough = not missing if colour is Colour.SPEEDUP else len(missing) < len(set(shown))
+    return "" if enough else f"{' and '.join(missing)} not measured yet: see Compare"
 
 
 def _seconds(study: Study, method: str) -> tuple[float, ...] | None:
     """Measured median seconds of each subgraph; None before the plan was measured."""
-    return None
+    found = measured(study, method)
+    return found.subgraphs if found else None

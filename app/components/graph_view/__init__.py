@@ -74,6 +74,7 @@ def graph_view(
     model: str,
     height: int = 560,
     label: str = "Operator graph",
+    file: str = "graph",
     on_select: Callable[[Selection], None] | None = None,
     on_request: Callable[[Request], None] | None = None,
 ) -> Selection:
@@ -85,6 +86,7 @@ def graph_view(
         model: names the model; the camera stays over another picture of the same one.
         height: of the drawing, in pixels; toolbar and legend take about 70 more.
         label: says what is shown, for those who cannot see it; counts of operators and subgraphs are added.
+        file: name, without its ending, under which the drawing is saved.
         on_select: called with the new selection before the rerun that selecting starts, so a page can store it and
             give it to another panel as `selected`.
         on_request: called with what the user asked for, before the rerun; without it the panel offers nothing that
@@ -96,6 +98,7 @@ def graph_view(
         "index": picture.index,
         "revision": picture.revision,
         "model": model,
+        "file": file,
         "height": height,
         "label": f"{label}: {picture.description}",
         "answers": on_request is not None,

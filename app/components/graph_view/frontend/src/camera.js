@@ -30,8 +30,11 @@ export class Camera {
     }
   }
 
+  /** About a selected operator in sight, else about the centre. */
   zoomBy(factor) {
-    this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: this.centre() });
+    const selected = this.cy.nodes('.op:selected').filter((node) => this.inSight(node));
+    const pivot = selected.nonempty() ? selected.first().renderedPosition() : this.centre();
+    this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: { ...pivot } });
     this.movedByUser();
   }
 
@@ -112,20 +115,21 @@ export class Camera {
     this.show(nodes, this.cy.zoom());
   }
 
-  /** Pans and zooms so that `nodes` are in the middle and can be read. */
-  goTo(nodes) {
-    if (nodes.nonempty()) this.show(nodes, Math.max(this.cy.zoom(), READABLE));
+  /** Pans and zooms so that `nodes` are in the middle, below what covers the top, and can be read. */
+  goTo(nodes, covered = 0) {
+    if (nodes.nonempty()) this.show(nodes, Math.max(this.cy.zoom(), READABLE), covered);
   }
 
-  show(nodes, zoomAtMost) {
+  show(nodes, zoomAtMost, covered = 0) {
     const box = nodes.boundingBox();
-    const room = Math.min((this.cy.width() - 4 * PADDING) / box.w, (this.cy.height() - 4 * PADDING) / box.h);
+    const height = this.cy.height() - covered;
+    const room = Math.min((this.cy.width() - 4 * PADDING) / box.w, (height - 4 * PADDING) / box.h);
     const zoom = Math.min(zoomAtMost, room);
     const target = {
       zoom,
       pan: {
         x: this.cy.width() / 2 - (zoom * (box.x1 + box.x2)) / 2,
-        y: this.cy.height() / 2 - (zoom * (box.y1 + box.y2)) / 2,
+        y: covered + height / 2 - (zoom * (box.y1 + box.y2)) / 2,
       },
     };
     this.moved = true;

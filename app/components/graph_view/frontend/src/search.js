@@ -25,7 +25,7 @@ export class Search {
 
   /** For each operator [name, kind, pattern, ONNX nodes]. */
   read(rows) {
-    this.rows = rows.map((row) => ({ name: row[0], kind: row[1], text: row.join(' ').toLowerCase() }));
+    this.rows = rows.map((row) => ({ name: row[0], kind: row[1], own: row.slice(0, 2).join(' ').toLowerCase(), text: row.join(' ').toLowerCase() }));
     if (!this.panel.hidden) this.look();
   }
 
@@ -47,6 +47,11 @@ export class Search {
     this.leave();
   }
 
+  /** The height that the panel takes from the drawing. */
+  get covers() {
+    return this.panel.hidden ? 0 : this.panel.offsetTop + this.panel.offsetHeight;
+  }
+
   look() {
     const query = this.input.value.trim().toLowerCase();
     this.hits = query ? this.find(query) : [];
@@ -57,16 +62,15 @@ export class Search {
     this.outline(this.hits);
   }
 
-  /** Operators in which every word occurs; those whose name begins with the first word come first. "s12" names a subgraph. */
+  /** Operators in which every word occurs, those first where they do in name or kind. "s12" names a subgraph. */
   find(query) {
     if (/^s\d+$/.test(query)) {
       const own = this.cy.nodes('.op').filter((node) => `s${node.data('subgraph')}` === query);
       return own.map(operatorsOf).flat();
     }
     const words = query.split(/\s+/);
-    const found = this.rows.flatMap(({ text }, op) => (words.every((word) => text.includes(word)) ? [op] : []));
-    const first = (op) => (this.rows[op].name.toLowerCase().startsWith(words[0]) ? 0 : 1);
-    return found.sort((a, b) => first(a) - first(b) || a - b);
+    const where = (field) => this.rows.flatMap((row, op) => (words.every((word) => row[field].includes(word)) ? [op] : []));
+    return [...new Set([...where('own'), ...where('text')])];
   }
 
   row(op, index) {

@@ -83,6 +83,7 @@ export class GraphView {
     const anchor = data.model === this.model ? this.camera.anchor() : null;
     this.revision = data.revision;
     this.model = data.model;
+    this.file = data.file;
     const elements = JSON.parse(data.elements);
     this.selection.quietly(() => this.cy.batch(() => {
       this.cy.elements().remove();
@@ -131,8 +132,8 @@ export class GraphView {
       link: () => this.linked.toggle(),
       'fold-all': () => this.request({ kind: 'fold', closed: true }),
       'unfold-all': () => this.request({ kind: 'fold', closed: false }),
-      'save-svg': () => saveSvg(this.cy, this.panel, this.background),
-      'save-png': () => savePng(this.cy, this.panel, this.background),
+      'save-svg': () => saveSvg(this.cy, this.file, this.background),
+      'save-png': () => savePng(this.cy, this.file, this.background),
       'save-dot': () => this.request({ kind: 'dot' }),
       'help-button': () => this.toggleHelp(),
     };
@@ -154,7 +155,7 @@ export class GraphView {
   /** Selects operators and goes to where they are. */
   pick(ops) {
     this.selection.pick(ops);
-    this.camera.goTo(this.selection.operators());
+    this.camera.goTo(this.selection.operators(), this.search.covers);
   }
 
   walk(direction) {
@@ -212,7 +213,7 @@ export class GraphView {
   /** Says what is selected, also to screen readers. */
   announce() {
     const nodes = this.selection.operators();
-    const names = nodes.map((node) => node.data('name'));
+    const names = nodes.map((node) => (node.scratch('part') ? `part of ${node.data('name')}` : node.data('name')));
     const first = names.slice(0, 5).join(', ') + (names.length > 5 ? ' and more' : '');
     this.say(names.length ? `${this.selection.ids().length} selected: ${first}${names.length === 1 ? around(nodes.first()) : ''}` : '');
   }
