@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+QUICK := --cells bert_tiny@32 squeezenet@56 mobilenet_v2@56 --threads 2 --trials 0 16 --rounds 5 --minutes 10
 
-.PHONY: app test test-slow test-emulated lint format bench-models clean
+.PHONY: app test test-slow test-emulated lint format bench-models bench-quick clean
 
 app: $(READY)  ## the explorer on http://127.0.0.1:8501
 	$(BIN)/streamlit run app/main.py
@@ -28,6 +29,10 @@ format: $(READY)
 
 bench-models: $(READY)  ## every model through the command line
 	$(BIN)/python -m benchmarks.models
+
+bench-quick: $(READY)  ## three small networks beside all peers, untuned and after 16 trials, in 10 minutes
+	$(BIN)/python -m benchmarks.networks $(QUICK) --results artifacts/bench-quick
+
 
 clean:
 	rm -rf $(VENV)

@@ -1,6 +1,12 @@
-"""Small synthetic OpGraphs with the shapes of real networks, and groupings of them, for benchmarks and tests."""
+"""Synthetic OpGraphs with the shapes of real networks, groupings of them, and a synthetic ONNX model."""
 
 from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from ago_core.graph.opgraph import Loop, Operator, OpGraph, Pattern, Tensor, Term, Totals
 
@@ -152,3 +158,27 @@ def fused_groups(graph: OpGraph) -> list[tuple[int, ...]]:
 def block_groups(graph: OpGraph, size: int) -> list[tuple[int, ...]]:
     """Groups of `size` operators that follow each other in topological order, so they never wait for each other."""
     return [tuple(range(start, min(start + size, len(graph)))) for start in range(0, len(graph), size)]
+
+
+def residual_onnx(size: int, channels: int = 8, extent: int = 8) -> onnx.ModelProto:
+    """A ResNet of at least `size` ONNX nodes, in whole blocks of five; input (1, channels, extent, extent)."""
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((channels, channels, 3, 3), dtype=np.float32) * np.float32(1e-3)
+    shape = [1, channels, extent, extent]
+    nodes, constants, value = [], [numpy_helper.from_array(weight, "weight")], "input"
+    for block in range(math.ceil(size / 5)):
+        steps = (
+            ("Conv", [value, "weight"], {"pads": [1] * 4}),
+            ("Relu", [f"{block}.0"], {}),
+            ("Conv", [f"{block}.1", "weight"], {"pads": [1] * 4}),
+            ("Add", [f"{block}.2", value], {}),
+            ("Relu", [f"{block}.3"], {}),
+        )
+        for number, (kind, inputs, attributes) in enumerate(steps):
+            nodes.append(
+                helper.make_node(kind, inputs, [f"{block}.{number}"], f"{kind}_{block}_{number}", **attributes)
+            )
+        value = f"{block}.4"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", value)]
+    graph = helper.make_graph(nodes, f"residual-{size}", ends[:1], ends[1:], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

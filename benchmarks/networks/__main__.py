@@ -109,7 +109,7 @@ def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Nam
             continue
         peers = tuple(dict.fromkeys((*(known or {"peers": {}})["peers"], *bench.peers)))
         try:
-            if cell.model not in results["networks"]:
+            if "failed" in results["networks"].get(cell.model, {"failed": "not looked at"}):
                 results["networks"][cell.model] = _network(cell.model, bench)
             if "failed" in results["networks"][cell.model]:
                 continue

@@ -27,7 +27,7 @@ from benchmarks.networks.sessions import SEED, OutOfTime, SessionFailed, trials_
 from benchmarks.networks.store import revision
 from benchmarks.peers.environments import Unavailable, ensure
 
-RACE_SECONDS = 240.0
+RACE_SECONDS = 120.0
 """That a race may need: it does not begin later than that before the deadline."""
 
 

@@ -21,6 +21,7 @@ from ago_core.artifacts.verify import TOLERANCE
 from benchmarks.networks.peers import REFERENCE
 
 ROOT = Path(__file__).resolve().parents[2]
+MODULES = "benchmarks.peers."
 ROUNDS = 11
 LOAD_SECONDS = 900.0
 """IREE compiles a large model for minutes."""
@@ -134,7 +135,7 @@ class Process:
     def __init__(self, entrant: Entrant):
         self._answers: queue.Queue[str] = queue.Queue()
         self._process = subprocess.Popen(
-            [str(entrant.python), "-m", "benchmarks.peers.worker", f"benchmarks.peers.{entrant.module}"],
+            [str(entrant.python), "-m", "benchmarks.peers.worker", f"{MODULES}{entrant.module}"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -19,7 +19,7 @@ def load(request: dict) -> Loaded:
     compiled = core.compile_model(core.read_model(request["path"]), "CPU", settings)
     infer = compiled.create_infer_request()
     for name, array in inputs_of(request).items():
-        infer.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+        infer.set_tensor(name, openvino.Tensor(array))
 
     def call() -> None:
         infer.start_async()
