@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import tvm
-from tvm import relax
+from tvm import relax, s_tir
 from tvm_ffi import structural_walk
 
 from ago_core.artifacts.reference import relative_error
@@ -16,6 +16,7 @@ from ago_core.graph.operators import REDUCTION_AXIS
 from ago_core.lowering.build import build_functions
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import Machine
+from ago_core.schedules.normalise import blocks_of, is_reduction
 
 op = relax.op
 LAYOUT = {"data_layout": "NHWC", "kernel_layout": "HWIO"}
@@ -107,10 +108,16 @@ def check(function: tvm.tirx.PrimFunc, machines=MACHINES) -> list[tvm.tirx.PrimF
     return scheduled
 
 
+def reductions(function: tvm.tirx.PrimFunc) -> list[s_tir.SBlock]:
+    """The blocks that reduce."""
+    sch = s_tir.Schedule(tvm.IRModule({"main": function}))
+    return [block for block in map(sch.get, blocks_of(sch)) if is_reduction(block)]
+
+
 def scalar_reductions(function: tvm.tirx.PrimFunc) -> list[str]:
     """Names of the blocks that reduce with no loop in vectors around them; what adds up the lanes at the end may."""
-    sch = tvm.s_tir.Schedule(tvm.IRModule({"main": function}))
-    blocks = {sch.get(block).name_hint: block for block in sch.get_child_blocks(sch.get_sblock("root"))}
+    sch = s_tir.Schedule(tvm.IRModule({"main": function}))
+    blocks = {sch.get(block).name_hint: block for block in blocks_of(sch)}
     return [
         name
         for name, block in blocks.items()
@@ -153,6 +160,29 @@ def grouped(h, w, c, k):
     groups = 3
     weight = (3, 3, c, groups * k)
     return fused(lambda _, x, v: relu(conv(x, v, groups=groups)), (1, h, w, groups * c), weight)
+
+
+def grouped_pointwise(h, w, c, k):
+    def build(builder, x, weight, bias):
+        y = builder.emit(relu(op.add(conv(x, weight, groups=2), bias)))
+        return shuffled(builder, y, h, w, k)
+
+    return fused(build, (1, h, w, 2 * c), (1, 1, c, 2 * k), (1, 1, 1, 2 * k))
+
+
+def bare_grouped(h, w, c, k):
+    return fused(lambda _, x, v: conv(x, v, 2, groups=3), (1, h, w, 3 * c), (5, 5, c, 3 * k))
+
+
+def grouped_unit(h, w, c, k):
+    """As in ShuffleNet: grouped, shuffled, depthwise, grouped, and a shortcut."""
+
+    def build(builder, x, first, depth, last):
+        y = shuffled(builder, builder.emit(relu(conv(x, first, groups=2))), h, w, k)
+        y = builder.emit(conv(y, depth, groups=2 * k))
+        return relu(op.add(x, conv(y, last, groups=2)))
+
+    return fused(build, (1, h, w, 2 * c), (1, 1, c, 2 * k), (3, 3, 1, 2 * k), (1, 1, k, 2 * c))
 
 
 def bare_convolution(h, w, c, k):
@@ -364,6 +394,9 @@ KINDS = {
     "depthwise 5x5": depthwise(5),
     "depthwise 5x5, stride 2": depthwise(5, 2),
     "grouped": grouped,
+    "grouped pointwise, shuffled": grouped_pointwise,
+    "grouped, no bias": bare_grouped,
+    "grouped unit": grouped_unit,
     "no bias": bare_convolution,
     "three images": batch_of_images,
     "channels first": channels_first,

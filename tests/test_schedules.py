@@ -17,6 +17,8 @@ from ago_core.lowering.build import build_functions
 from ago_core.schedules import analytic
 from ago_core.schedules.analytic import schedule_function, schedule_groups, schedule_module, variants
 from ago_core.schedules.knobs import Estimated
+from ago_core.schedules.nest import read_nest
+from ago_core.schedules.tile import vector_axis
 from tests.schedule_cases import (
     ALL_MACHINES,
     AVX2,
@@ -29,6 +31,7 @@ from tests.schedule_cases import (
     fused,
     op,
     outputs,
+    reductions,
     relu,
     scalar_reductions,
 )
@@ -88,8 +91,16 @@ def test_every_reduction_is_in_vectors(kind, machine):
 @pytest.mark.parametrize("machine", MACHINES, ids=NAMES)
 @pytest.mark.parametrize("channels", [5, 7, 13, 17, 24, 58, 116])
 def test_odd_channels_are_in_vectors(channels, machine):
-    for kind in ("pointwise", "3x3, stride 2", "depthwise 3x3", "product", "max pool", "mean of an image"):
+    for kind in ("pointwise", "3x3, stride 2", "depthwise 3x3", "grouped", "product", "max pool", "mean of an image"):
         assert not scalar_reductions(schedule_function(KINDS[kind](8, 8, channels, channels), machine)), kind
+
+
+@pytest.mark.parametrize("kind", ["grouped", "grouped, no bias", "grouped pointwise, shuffled", "grouped unit"])
+@pytest.mark.parametrize("channels", [8, 34])
+def test_a_group_is_read_without_gathering(kind, channels):
+    """Its channels go into vectors that walk every operand with stride 1 or not at all."""
+    for block in reductions(schedule_function(KINDS[kind](8, 8, 12, channels), AVX512)):
+        assert vector_axis(read_nest(block)) is not None
 
 
 @pytest.mark.parametrize("kind", ["pointwise", "depthwise 5x5", "product", "softmax", "max pool"])

@@ -7,13 +7,17 @@ TVM's FuseTIR turns into one PrimFunc (src/relax/transform/fuse_tir.cc).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import tvm
 from tvm import relax, tirx
+from tvm.ir.expr import GenericConst
 
 from ago_core.graph.model import Model
 from ago_core.graph.operators import is_call_tir, main_bindings, variables
+from ago_core.lowering import weights
 from ago_core.partition.partition import Partition
 
 
@@ -70,10 +74,17 @@ def _functions_of(module: tvm.IRModule, group: Group) -> tvm.IRModule:
 
 @dataclass(frozen=True)
 class Group:
-    """The bindings of one subgraph and those of its variables that others read, in order."""
+    """One subgraph.
+
+    Attributes:
+        bindings: in order.
+        outputs: those of its variables that others read, in order.
+        products: names of the bindings of the model's complex operators.
+    """
 
     bindings: tuple[relax.Binding, ...]
     outputs: tuple[relax.Var, ...]
+    products: frozenset[str]
 
     @property
     def is_extern(self) -> bool:
@@ -104,7 +115,8 @@ def _group_bindings(model: Model, partition: Partition, bindings: list[relax.Bin
     for binding in bindings:
         if binding.var.name in owner:
             members[owner[binding.var.name]].append(binding)
-    return [Group(tuple(group), tuple(outs)) for group, outs in zip(members, outputs)]
+    products = frozenset(model.bindings[op.id] for op in model.graph.operators if op.is_complex)
+    return [Group(tuple(group), tuple(outs), products) for group, outs in zip(members, outputs)]
 
 
 def _outputs(model: Model, bindings: list[relax.Binding], owner: dict[str, int]) -> list[list[relax.Var]]:
@@ -125,36 +137,78 @@ def _emit_group(builder: relax.BlockBuilder, index: int, group: Group) -> Call:
     """Adds the group as a Primitive function; its parameters are whatever it reads from outside, constants included."""
     if group.is_extern:
         return Call(None, (), group)
-    inside: dict[str, relax.Var] = {}
-    parameters: list[relax.Var] = []
-    arguments: list[relax.Expr] = []
-
-    def local(expr: relax.Expr) -> relax.Expr:
-        if isinstance(expr, relax.Tuple):
-            return relax.Tuple([local(field) for field in expr.fields])
-        if isinstance(expr, relax.Var) and expr.name in inside:
-            return inside[expr.name]
-        if isinstance(expr, (relax.Var, tvm.ir.expr.GenericConst)):
-            parameter = relax.Var(f"p{len(parameters)}", expr.ty)
-            parameters.append(parameter)
-            arguments.append(expr)
-            if isinstance(expr, relax.Var):
-                inside[expr.name] = parameter
-            return parameter
-        return expr
-
-    body = []
+    body = _Body(builder, {}, [], [], [])
     for binding in group.bindings:
-        var = relax.DataflowVar(binding.var.name, binding.var.ty)
-        body.append(relax.VarBinding(var, _renamed(binding.value, local)))
-        inside[binding.var.name] = var
-    results = [inside[var.name] for var in group.outputs]
+        body.add(binding, binding.var.name in group.products)
+    results = [body.inside[var.name] for var in group.outputs]
     result = results[0] if len(results) == 1 else relax.Tuple(results)
     kind = results[0].ty if len(results) == 1 else relax.TupleType([var.ty for var in results])
     out = relax.Var("out", kind)
-    block = relax.DataflowBlock([*body, relax.VarBinding(out, result)])
-    function = relax.Function(parameters, relax.SeqExpr([block], out), kind, True).with_attr("Primitive", 1)
-    return Call(builder.add_func(function, subgraph_name(index)), tuple(arguments), group)
+    block = relax.DataflowBlock([*body.bindings, relax.VarBinding(out, result)])
+    function = relax.Function(body.parameters, relax.SeqExpr([block], out), kind, True).with_attr("Primitive", 1)
+    return Call(builder.add_func(function, subgraph_name(index)), tuple(body.arguments), group)
+
+
+@dataclass(frozen=True, eq=False)
+class _Body:
+    """A group's function while it is written.
+
+    Attributes:
+        builder: of the module.
+        inside: its variables by the names that they have in `main`.
+        parameters: what it reads from outside.
+        arguments: the same where it is called.
+        bindings: so far.
+    """
+
+    builder: relax.BlockBuilder
+    inside: dict[str, relax.Var]
+    parameters: list[relax.Var]
+    arguments: list[relax.Expr]
+    bindings: list[relax.Binding]
+
+    def add(self, binding: relax.Binding, is_product: bool) -> None:
+        var = relax.DataflowVar(binding.var.name, binding.var.ty)
+        local = partial(self._operand, outputs=_size(binding.var)) if is_product else self._local
+        self.bindings.append(relax.VarBinding(var, _renamed(binding.value, local)))
+        self.inside[binding.var.name] = var
+
+    def _local(self, expr: relax.Expr) -> relax.Expr:
+        """What an expression is called inside."""
+        if isinstance(expr, relax.Tuple):
+            return relax.Tuple([self._local(field) for field in expr.fields])
+        if isinstance(expr, relax.Var) and expr.name in self.inside:
+            return self.inside[expr.name]
+        if not isinstance(expr, (relax.Var, GenericConst)):
+            return expr
+        parameter = relax.Var(f"p{len(self.parameters)}", expr.ty)
+        self.parameters.append(parameter)
+        self.arguments.append(expr)
+        if isinstance(expr, relax.Var):
+            self.inside[expr.name] = parameter
+        return parameter
+
+    def _operand(self, expr: relax.Expr, outputs: int) -> relax.Expr:
+        """The same for operands of a product with so many outputs: its weights may lie otherwise outside."""
+        if isinstance(expr, relax.Tuple):
+            return relax.Tuple([self._operand(field, outputs) for field in expr.fields])
+        if not weights.is_spread(expr, outputs):
+            return self._local(expr)
+        rows = weights.without_padding(tuple(expr.value.shape))
+        copy = relax.Call(
+            tvm.ir.Op.get("relax.call_tir"),
+            [self.builder.add_func(rows, "without_padding"), relax.Tuple([self._local(weights.spread(expr))])],
+            None,
+            [expr.ty],
+        )
+        columns = relax.DataflowVar(f"columns_{len(self.parameters)}", expr.ty)
+        self.bindings.append(relax.VarBinding(columns, copy))
+        return columns
+
+
+def _size(var: relax.Var) -> int:
+    """Elements of a tensor; 0 of a tuple."""
+    return math.prod(int(extent) for extent in var.ty.shape) if isinstance(var.ty, relax.TensorType) else 0
 
 
 def _renamed(value: relax.Expr, local) -> relax.Expr:

@@ -12,6 +12,7 @@ from tvm import s_tir, tirx
 from tvm.s_tir import Schedule
 
 from ago_core.schedules.apply import epilogue_of
+from ago_core.schedules.groups import split_groups
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_plain_reduction, is_reduction
 from ago_core.schedules.overlap import overlap_vectors
@@ -30,7 +31,7 @@ def normalised(function: tirx.PrimFunc, machine: Machine) -> Schedule:
     sch = Schedule(tvm.IRModule({"main": function}))
     inline_blocks(sch)
     joined = join_rows(write_through(sch), machine)
-    return overlap_vectors(cut_concatenations(joined), machine)
+    return overlap_vectors(split_groups(cut_concatenations(joined)), machine)
 
 
 def prepare(sch: Schedule, groups: list[Group], machine: Machine) -> tvm.IRModule:

@@ -23,6 +23,7 @@ from tvm.s_tir import Schedule
 
 from ago_core.schedules.apply import epilogue_of
 from ago_core.schedules.fuse import Task, within
+from ago_core.schedules.groups import is_grouped
 from ago_core.schedules.machine import FLOAT_BYTES, Machine
 from ago_core.schedules.nest import Nest, Window, read_nest, read_windows
 from ago_core.schedules.normalise import blocks_of, is_plain_reduction
@@ -75,7 +76,7 @@ class Stage:
         bytes: of its result.
         inner_bytes: of what its block over rows reads: what passes inside the stage.
         rows: that its blocks over rows compute together.
-        readers: names of the blocks that read its result.
+        readers: names of the blocks that read its result; none where they cannot be in one nest with it.
     """
 
     blocks: tuple[str, ...]
@@ -194,7 +195,8 @@ def _stage(sch: Schedule, before: list[str], block, after: list, previous) -> St
     last = sch.get(after[-1] if after else block)
     result, nest = _result(last), read_nest(sch.get(block))
     inner = sum(_size(read.source) for read in last.reads if _same(read.source.shape, result.shape))
-    readers = frozenset(sch.get(reader).name_hint for reader in sch.get_consumers(sch.get_sblock(last.name_hint)))
+    grouped = is_grouped(sch.get(block))  # has more axes than its result: in a nest of its own
+    readers = [] if grouped else sch.get_consumers(sch.get_sblock(last.name_hint))
     first = sch.get(sch.get_sblock(before[0])) if before and previous is not None else None
     source = _result(first) if first is not None and first.writes else previous  # padding, or whole rows
     windows = None if source is None else read_windows(sch.get(block), source)
@@ -207,7 +209,7 @@ def _stage(sch: Schedule, before: list[str], block, after: list, previous) -> St
         bytes=_size(result),
         inner_bytes=inner if is_row_block(last) else 0,
         rows=math.lcm(*(rows_at_a_time(sch.get(sch.get_sblock(name))) for name in names)),
-        readers=readers,
+        readers=frozenset(sch.get(reader).name_hint for reader in readers),
     )
 
 
