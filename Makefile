@@ -33,7 +33,6 @@ bench-models: $(READY)  ## every model through the command line
 bench-quick: $(READY)  ## three small networks beside all peers, untuned and after 16 trials, in 10 minutes
 	$(BIN)/python -m benchmarks.networks $(QUICK) --results artifacts/bench-quick
 
-
 clean:
 	rm -rf $(VENV)
 
