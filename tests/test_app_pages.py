@@ -356,26 +356,6 @@ def test_a_job_of_another_model_is_shown_with_its_name(app, command):
     assert [one.label for one in app.button].count("Cancel") == 1
 
 
-def test_an_artifact_is_prepared_and_offered(app, command):
-    command(
-        "if sys.argv[1] == 'export':\n"
-        "    pathlib.Path(sys.argv[sys.argv.index('--output') + 1]).write_bytes(b'z' * 2000000)\n"
-        "print(json.dumps(report))"
-    )
-    until_idle(compile_and_run(app))
-    button(app, "Prepare the artifact").click().run()
-    until_idle(app)
-    assert "squeezenet-56-ago.zip (2.0 MB)" in app.get("download_button")[0].proto.label
-
-
-def test_an_artifact_that_cannot_be_made_says_why(app, command):
-    command("if sys.argv[1] == 'export': say(error='No linker.'); sys.exit(2)\nprint(json.dumps(report))")
-    until_idle(compile_and_run(app))
-    button(app, "Prepare the artifact").click().run()
-    until_idle(app)
-    assert "No linker." in app.error[0].value.replace("\\", "") and len(app.success) == 1
-
-
 def test_states_of_jobs_are_those_that_the_page_knows():
     assert {one.value for one in JobState} == {"waiting", "running", "done", "failed", "cancelled"}
 

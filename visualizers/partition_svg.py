@@ -17,7 +17,7 @@ MARGIN = 12.0
 STYLE = (
     "text{font:12px Helvetica,Arial,sans-serif;fill:#1c1e21}.s{font-size:10px}"
     f".e{{fill:none;stroke:{NEUTRAL};stroke-width:1}}.d{{stroke-dasharray:4 3;opacity:.55}}"
-    f".o{{fill:#fff;stroke:{NEUTRAL}}}.c{{fill:{SKY_TINT};stroke:{BLUE};stroke-width:2}}.b{{font-weight:bold}}"
+    f".o{{fill:#fff;stroke:{NEUTRAL}}}.c{{fill:{SKY_TINT};stroke:{BLUE};stroke-width:2}}.b{{font-weight:bold}}.p{{fill:#fff}}"
 )
 
 
@@ -38,7 +38,8 @@ def partition_svg(graph: OpGraph, partition: Partition, arranged: Layout) -> str
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" role="img" '
         f'viewBox="{x1 - MARGIN:.0f} {y1 - MARGIN:.0f} {width:.0f} {height:.0f}">'
-        f"<title>{escape(about)}</title><style>{STYLE}</style>{''.join([*boxes, *edges, *nodes])}</svg>"
+        f'<title>{escape(about)}</title><style>{STYLE}</style><rect class="p" x="{x1 - MARGIN:.0f}" '
+        f'y="{y1 - MARGIN:.0f}" width="100%" height="100%"/>{"".join([*boxes, *edges, *nodes])}</svg>'
     )
 
 

@@ -1,4 +1,4 @@
-"""Compile, verify and time the model under each partition, and download what was compiled."""
+"""Compile, verify and time the model under each partition."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import streamlit as st
 
 from app import state
 from app.components.guard import guarded
+from app.components.job_status import describe_job, progress, status
 from app.components.loading import POLL_SECONDS
 from app.components.text import facts, plain
 from app.services import describe
-from app.services.jobs import Job, State
+from app.services.jobs import Job
 from app.services.loaded import METHOD_NAMES
 from app.services.study import Study
 from app.services.tuning import results, session_store
@@ -70,10 +71,8 @@ def _cards(study: Study, was_busy: bool) -> None:
     if bool(active) != was_busy:
         st.rerun()
     for job in active:
-        if state.is_of_another(job):
-            _progress(
-                job, f"{job.work.choice.name}, {METHOD_NAMES[job.work.method]}, {len(job.work.partition)} subgraphs"
-            )
+        if job.work.kind != "run" or state.is_of_another(job):
+            progress(job, describe_job(job))
     shown = state.compilable()
     for method, column in zip(shown, st.columns(len(shown))):
         with column.container(border=True, key=f"card-{method}"):
@@ -93,32 +92,6 @@ def _card(study: Study, method: str, subgraphs: int) -> None:
         status(last)
     if done:
         _result(done)
-        _artifact(method)
-
-
-def status(job: Job) -> None:
-    """A job that has no result: what it is doing, or what became of it."""
-    if job.active:
-        _progress(job, "")
-    elif job.state is State.CANCELLED:
-        st.info(f"Cancelled after {job.progress.seconds:.0f} s.", icon=":material/cancel:")
-    else:
-        st.error(plain(job.error), icon=":material/error:")
-
-
-def _progress(job: Job, name: str) -> None:
-    waiting = job.state is State.WAITING
-    text = "Waiting for the other job" if waiting else plain(job.progress.current)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        with st.container(width="stretch", gap=None):
-            label = f"{plain(name)}: {text}" if name else text
-            st.markdown(
-                f":material/hourglass_top: {label}" + ("" if waiting else f" … **{job.progress.seconds:.0f} s**")
-            )
-        st.button("Cancel", key=f"cancel-{id(job)}", on_click=job.cancel)
-    past = job.progress.steps[:-1]
-    if past:
-        st.caption("Done: " + plain(", ".join(step.text.lower() for step in past)) + ".")
 
 
 def _result(job: Job) -> None:
@@ -151,36 +124,4 @@ def _result(job: Job) -> None:
             ("Versions", versions),
         ],
         width="5.5rem",
-    )
-
-
-def _artifact(method: str) -> None:
-    """Exports on demand, then offers the file."""
-    job = state.last_job("export", method)
-    if job is not None and job.state is State.DONE:
-        _download(job)
-        return
-    if job is not None:
-        status(job)
-    if job is None or not job.active:
-        st.button(
-            "Prepare the artifact",
-            key=f"export-{method}",
-            icon=":material/package_2:",
-            on_click=state.start,
-            args=("export", method),
-            help="A zip: compiled library, partition, manifest, and a run.py that needs TVM's runtime and numpy.",
-        )
-
-
-def _download(job: Job) -> None:
-    size = job.output.stat().st_size
-    st.download_button(
-        f"Download {job.work.file_name} ({size / 1e6:.1f} MB)",
-        data=job.output.read_bytes,
-        file_name=job.work.file_name,
-        mime="application/zip",
-        key=f"download-{job.work.method}",
-        icon=":material/download:",
-        on_click="ignore",
     )

@@ -30,3 +30,10 @@ class Kept(Generic[Key, Value]):
             while len(self._values) > self._size:
                 self._values.popitem(last=False)
         return value
+
+    def find(self, key: Key) -> Value | None:
+        """The value that is kept; None where there is none (any more)."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)

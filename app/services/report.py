@@ -90,11 +90,11 @@ class Plan:
         return f"{self.name.lower().replace(' ', '-')}.json"
 
 
-def plan_of(opened: Opened) -> Plan:
-    """What an artifact says of itself."""
+def plan_of(opened: Opened, name: str = "") -> Plan:
+    """What an artifact says of itself; it is called what it is, unless another name is given."""
     manifest = opened.manifest
-    tuned = f", tuned by {manifest['tuned']}" if manifest["tuned"] else ""
-    name = METHOD_NAMES.get(manifest["method"], manifest["method"]) + tuned
+    own_name = METHOD_NAMES.get(manifest["method"], manifest["method"])
+    name = name or (f"Tuned by {manifest['tuned']}" if manifest["tuned"] else own_name)
     when = manifest["exported_at"].replace("T", " ").replace("+00:00", " UTC")
     common = (int(manifest["threads"]), manifest["machine"] or "", when)
     place = f"in the folder that {opened.name} unpacks to"
@@ -116,6 +116,15 @@ def plan_of_run(name: str, partition: Partition, result: Json, when: str, comman
     theirs = Timing(REFERENCE, result["reference_ms"], None, *common)
     versions = _pairs(result["versions"])
     return Plan(name, partition, (ours, theirs), versions, commands, target=result["target"])
+
+
+def merged(plan: Plan, others: Sequence[Plan]) -> Plan:
+    """One plan with what was measured of it in several ways."""
+    every = [plan, *others]
+    timings = tuple(timing for one in every for timing in one.timings)
+    commands = tuple(f"# {one.place}\n{command}" for one in every for command in one.commands)
+    last = every[-1]
+    return Plan(plan.name, plan.partition, timings, last.versions, commands, "where each line says", last.target)
 
 
 def _pairs(versions: Json) -> tuple[tuple[str, str], ...]:
