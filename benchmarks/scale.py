@@ -7,8 +7,9 @@
 Options: --sizes N..., --devices N..., --json. Results are kept in benchmarks/results/scale.json.
 
 Models: residual networks of so many ONNX nodes, each figure one run in a process of its own. Import is from the file to
-a loaded model. Drawing is of both partitions, as the app draws them at first, without the browser's share. The first
-trial counts from when the session's process is started, and includes its import.
+a loaded model. Drawing is of both partitions, on the server, as the app draws them at first; uploading counts from
+choosing the file in a browser until both are painted (Chromium on the PATH; 3 minutes at most). The first trial counts
+from when the session's process is started, and includes its import.
 
 Devices: sessions of MODEL on simulated devices (benchmarks/simulated_devices.py), on which a trial takes a fixed time.
 Efficiency is the rate beside that of one device times their number: what is left over is building, uploading, search,
@@ -34,6 +35,7 @@ from benchmarks.environment import environment
 from benchmarks.resumable import save
 from benchmarks.scale_devices import CALLS, SECONDS, rate
 from benchmarks.synthetic import residual_onnx
+from benchmarks.ui import CHROMIUM, FLAGS, WIDE, running_app, upload
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 SIZES = (100, 1_000, 3_000, 10_000)
@@ -92,6 +94,7 @@ def _model(size: int) -> dict:
         command = [sys.executable, "-m", "benchmarks.scale", "--one", str(path)]
         found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
         print(f"{size} nodes: {found}", file=sys.stderr, flush=True)
+        found |= {"upload": in_browser(path, Path(folder))}
         return found | {"first_trial": first_trial(path, Path(folder) / "session")}
 
 
@@ -128,6 +131,23 @@ def _timed(work) -> tuple:
     return result, time.perf_counter() - start
 
 
+def in_browser(path: Path, folder: Path) -> float | None:
+    """Seconds from choosing the file until both drawings are there; None without a browser, or where it gave up."""
+    if CHROMIUM is None:
+        return None
+    from playwright.sync_api import Error, sync_playwright
+
+    with running_app(folder) as (address, _), sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            return upload(browser.new_page(viewport=WIDE), address, path)
+        except Error as error:
+            print(f"{path.stem}: {str(error).splitlines()[0]}", file=sys.stderr)
+            return None
+        finally:
+            browser.close()
+
+
 def first_trial(path: Path, folder: Path) -> float | None:
     """Seconds from the start of a session's process to its first measured trial; None where none came in time."""
     control.create(folder, control.Request(path, {}, TuningSettings(1_000_000, LocalDevice(1))))
@@ -147,7 +167,7 @@ def first_trial(path: Path, folder: Path) -> float | None:
 def table(results: dict) -> str:
     """Both tables as Markdown."""
     heads = ("ONNX nodes", "operators", "subgraphs, TVM", "subgraphs, AGO", "import, s", "TVM's partition, s")
-    heads += ("AGO's partition, s", "drawing both, s", "drawing, MB", "first trial, s")
+    heads += ("AGO's partition, s", "drawing both, s", "drawing, MB", "upload, s", "first trial, s")
     lines = ["| " + " | ".join(heads) + " |", "|" + "--:|" * len(heads)]
     lines += [_model_row(size, results["models"][size]) for size in sorted(results["models"], key=int)]
     heads = ("devices", "trials/s", "efficiency", "trials")
@@ -162,9 +182,9 @@ def table(results: dict) -> str:
 
 def _model_row(size: str, found: dict) -> str:
     seconds = [f"{found['seconds'][step]:.2f}" for step in STEPS]
-    first = "–" if found["first_trial"] is None else f"{found['first_trial']:.1f}"
+    waits = ["–" if found[name] is None else f"{found[name]:.1f}" for name in ("upload", "first_trial")]
     megabytes = f"{found['picture_bytes'] / 1e6:.1f}"
-    cells = (size, found["operators"], *found["subgraphs"].values(), *seconds, megabytes, first)
+    cells = (size, found["operators"], *found["subgraphs"].values(), *seconds, megabytes, *waits)
     return f"| {' | '.join(map(str, cells))} |"
 
 

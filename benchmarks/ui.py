@@ -4,7 +4,7 @@
     python -m benchmarks.ui --quick    one round, five visits
     python -m benchmarks.ui --report   print the table of the last run
 
-Needs Chromium on the PATH. For models of 500 and of 1,500 operators (benchmarks/synthetic.py), uploaded as a user would:
+Needs Chromium on the PATH. For models of 500 and of 1,500 operators (benchmarks/synthetic.py), uploaded as users do:
 seconds until both partitions are drawn, and for each interaction the milliseconds from the click until nothing on the
 page changes any more (the last change before QUIET_SECONDS of none), the median of ROUNDS. Then the server's memory
 over VISITS visits that open a sample one after the other, and VISITORS visitors at once. Results are kept in
@@ -85,7 +85,11 @@ def _measure(rounds: int, visits: int) -> dict:
     from playwright.sync_api import sync_playwright
 
     run = {"environment": environment(), "rounds": rounds, "models": []}
-    with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as (address, server), sync_playwright() as driver:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_app(Path(folder)) as (address, server),
+        sync_playwright() as driver,
+    ):
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for size in OPERATORS:
             path = Path(folder) / f"residual_{size}.onnx"
@@ -105,7 +109,7 @@ def _of_size(operators: int, path: Path) -> onnx.ModelProto:
 
 
 @contextlib.contextmanager
-def _server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+def running_app(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """The app, with a folder of its own for what it keeps: (address, process)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -126,14 +130,7 @@ def _server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 def _model(browser, address: str, path: Path, rounds: int) -> dict:
     page = browser.new_context(viewport=WIDE).new_page()
-    page.goto(f"{address}/?model={SAMPLE}")
-    page.wait_for_function(DRAWN, timeout=WAIT_MS)
-    page.get_by_role("radio", name="Your own").click()
-    began = time.perf_counter()
-    page.locator("input[type=file]").set_input_files(path)
-    page.get_by_text(path.stem).first.wait_for(timeout=WAIT_MS)
-    page.wait_for_function(DRAWN, timeout=WAIT_MS)
-    painted = time.perf_counter() - began
+    painted = upload(page, address, path)
     page.evaluate(WATCH)
     page.wait_for_function(QUIET, timeout=WAIT_MS)
     found: dict[str, list[float]] = {}
@@ -146,6 +143,18 @@ def _model(browser, address: str, path: Path, rounds: int) -> dict:
         "painted": painted,
         "interactions": {name: statistics.median(times) for name, times in found.items()},
     }
+
+
+def upload(page, address: str, path: Path) -> float:
+    """Seconds from choosing a file until both partitions of its model are drawn."""
+    page.goto(f"{address}/?model={SAMPLE}")
+    page.wait_for_function(DRAWN, timeout=WAIT_MS)
+    page.get_by_role("radio", name="Your own").click()
+    began = time.perf_counter()
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_text(path.stem).first.wait_for(timeout=WAIT_MS)
+    page.wait_for_function(DRAWN, timeout=WAIT_MS)
+    return time.perf_counter() - began
 
 
 def _interactions(page, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -215,9 +224,9 @@ def table(run: dict) -> str:
     first, half, last = (memory[k] / 2**20 for k in (0, len(memory) // 2, -1))
     lines += [
         "",
-        f"Server's memory over {len(memory)} visits: {first:.0f} MB after the first, {half:.0f} half-way, {last:.0f} at "
-        f"the end. {visitors['count']} visitors at once: the last drawing after {visitors['together']:.1f} s, one alone "
-        f"after {visitors['alone']:.1f} s.",
+        f"Server's memory over {len(memory)} visits: {first:.0f} MB after the first, {half:.0f} half-way, {last:.0f} "
+        f"at the end. {visitors['count']} visitors at once: the last drawing after {visitors['together']:.1f} s, one "
+        f"alone after {visitors['alone']:.1f} s.",
         f"{where['machine']}, {where['cores']} cores, {where['date']}; medians of {run['rounds']} rounds.",
     ]
     return "\n".join(lines)
