@@ -291,7 +291,7 @@ def test_the_roof_is_the_lower_of_peak_and_bandwidth():
 def test_measured_and_estimated_points_look_different():
     figure = roofline(*_limits(), Point("S1", 100, 10, 1e-6, False), [Point("S2", 100, 10, 1e-6, True)], 1000)
     symbols = {trace.name: trace.marker.symbol[0] for trace in figure.data if trace.mode == "markers"}
-    assert symbols == {"S1": "circle-open", "other subgraphs": "circle"}
+    assert symbols == {"S1": "circle-open", "others": "circle"}
     assert figure.layout.shapes[0].x0 == pytest.approx(0.1)
     assert any("estimated" in trace.text[0] for trace in figure.data if trace.name == "S1")
 

@@ -93,7 +93,7 @@ def roofline(
         where = chosen.flops / unfused_bytes
         note = "each operator by itself"
         figure.add_vline(x=where, line={"color": NEUTRAL, "dash": "dot", "width": 1.5}, annotation_text=note)
-    _scatter(figure, [point for point in shown if point is not chosen], "other subgraphs", NEUTRAL, 7)
+    _scatter(figure, [point for point in shown if point is not chosen], "others", NEUTRAL, 8)
     _scatter(figure, [point for point in shown if point is chosen], chosen.name, ORANGE, 15)
     lowest = min((point.flops / point.seconds for point in shown), default=peak / 100)
     figure.update_xaxes(type="log", range=[math.log10(low), math.log10(high)], title="FLOP for each byte moved")

@@ -23,11 +23,11 @@ from visualizers.palette import BLUE, GREEN, NEUTRAL, ORANGE
 _HUES = {"moves": BLUE, "window": GREEN, "rereads": ORANGE, "unknown": NEUTRAL}
 _SIGNS = {"moves": "→", "window": "⇶", "rereads": "↻", "unknown": "?"}
 _TD = (
-    '<td style="padding:.25rem .6rem;border:2px solid transparent;background-clip:padding-box;border-radius:6px;'
+    '<td style="padding:.25rem .4rem;border:2px solid transparent;background-clip:padding-box;border-radius:6px;'
     'background-color:color-mix(in srgb, {hue} {share}%, transparent);white-space:nowrap">{text}</td>'
 )
 _TH = (
-    '<th scope="{scope}" style="text-align:left;font-weight:400;padding:.25rem .8rem .25rem 0;white-space:nowrap">'
+    '<th scope="{scope}" style="text-align:left;font-weight:400;padding:.25rem .6rem .25rem 0;white-space:nowrap">'
     "{text}</th>"
 )
 LEGEND = (
@@ -43,7 +43,7 @@ def reuse(graph: OpGraph, members: Iterable[int]) -> None:
     if not heavy:
         st.caption("No operator here multiplies and adds over a reduction, so every loop passes its data once.")
         return
-    left, right = st.columns([2, 3])
+    left, right = st.columns(2)
     with left:
         loops(graph, _chosen(graph, heavy))
     with right:

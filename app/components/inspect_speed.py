@@ -7,7 +7,14 @@ import streamlit as st
 from app.components.inspect_wait import when_done
 from app.components.text import plain, table
 from app.services.inspect_memory import each_by_itself
-from app.services.inspect_speed import latency, measured_points, point, position_sentence, tuned_rows
+from app.services.inspect_speed import (
+    latency,
+    measured_points,
+    point,
+    position_sentence,
+    tuned_points,
+    tuned_rows,
+)
 from app.services.inspection import inspection, limits
 from app.services.loaded import View
 from app.services.study import Study
@@ -19,23 +26,23 @@ HEIGHT = 340
 
 def speed(study: Study, view: View, index: int) -> None:
     _sessions(study, view, index)
-    task = inspection(study.loaded, view.partition, index)
-    if task.wait(0) and task.error:
-        st.error(plain(task.error), icon=":material/error:")
-    else:
-        when_done(task, _measured_limits, study, view, index)
+    when_done(inspection(study.loaded, view.partition, index), _measured_limits, study, view, index)
 
 
 def _sessions(study: Study, view: View, index: int) -> None:
     rows = tuned_rows(session_store(), study.graph, view.partition.subgraphs[index])
     if rows:
         table(rows, wide="Device")
+        st.caption("Each is the best of a session's trials, measured one call at a time with a cold second cache.")
     else:
         st.caption("No tuning session has tried these operators. Start one on the Tune page; its results appear here.")
 
 
 def _measured_limits(found, study: Study, view: View, index: int) -> None:
-    when_done(limits(), _roofline, found, study, view, index)
+    task = limits()
+    when_done(task, _roofline, found, study, view, index)
+    if task.done and task.error:
+        st.button("Measure again", icon=":material/refresh:", on_click=limits.cache_clear)
 
 
 def _roofline(known, found, study: Study, view: View, index: int) -> None:
@@ -51,6 +58,7 @@ def _roofline(known, found, study: Study, view: View, index: int) -> None:
     text = position_sentence(chosen, known, own.how)
     if chosen.flops:
         others = [each for each in measured_points(study, view) if each.name != chosen.name]
+        others += tuned_points(session_store(), study.graph, members)
         before = each_by_itself(study.graph, members).total
         figure = roofline(known.peak, known.footprints, known.bandwidths, chosen, others, before)
         key = f"roofline-{view.method}-{index}"

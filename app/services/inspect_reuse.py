@@ -93,7 +93,7 @@ def _shape(tensor: Tensor) -> str:
 def _cell(op: Operator, loop: Loop, access) -> Cell:
     axes = [terms for terms in access if any(term.loop == loop.name for term in terms)]
     if not axes:
-        return Cell("rereads", f"reads it again, {loop.extent:,}×")
+        return Cell("rereads", f"reads again, {loop.extent:,}×")
     extents = {each.name: each.extent for each in op.loops}
     if any(term.stride is None for terms in axes for term in terms):
         return Cell("unknown", "looks it up")

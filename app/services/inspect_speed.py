@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ago_core.graph.opgraph import OpGraph
 from app.services.inspect_memory import fused_ideally
+from app.services.inspect_tuned import tuned_parts
 from app.services.inspection import Limits
 from app.services.loaded import View
 from app.services.measured import measured
@@ -16,8 +17,7 @@ from app.services.tuning import SessionStore
 from app.services.tuning_feed import Feed, feed
 from visualizers.roofline import Point, roof
 from visualizers.tuning_history import JOIN, efforts
-from visualizers.tuning_units import milliseconds
-from visualizers.units import flops, nbytes, quantity
+from visualizers.units import flops, milliseconds, nbytes, quantity
 
 if TYPE_CHECKING:
     from ago_core.lowering.inspect import Inspection
@@ -65,6 +65,17 @@ def measured_points(study: Study, view: View) -> list[Point]:
         return []
     rows = zip(view.partition.subgraphs, known.subgraphs)
     return [point(study.graph, f"S{i}", members, s, True) for i, (members, s) in enumerate(rows) if s > 0]
+
+
+def tuned_points(store: SessionStore, graph: OpGraph, members: tuple[int, ...]) -> list[Point]:
+    """The subgraph as sessions on this machine tuned it whole."""
+    found = [each for each in tuned_parts(store, graph, members) if each.whole]
+    here = [(each, feed(each.folder)) for each in found]
+    return [
+        point(graph, f"Tuned in {each.session}, {known.device}", members, each.seconds, True)
+        for each, known in here
+        if known.settings["device"]["kind"] == "local"
+    ]
 
 
 def point(graph: OpGraph, name: str, members: Sequence[int], seconds: float, is_measured: bool) -> Point:

@@ -11,7 +11,7 @@ from ago_core.errors import UserError
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.partition import partition_from_json
 from app.services.tuning import BEST, SessionStore, results
-from visualizers.tuning_units import milliseconds
+from visualizers.units import milliseconds
 
 KEPT_READ = 32
 
