@@ -1,5 +1,6 @@
 """The inspector of a subgraph in each state: what every part shows, what is on its way, what failed."""
 
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -55,8 +56,8 @@ def opened_at(app, part, index=None):
 
 
 def code_views(app):
-    told = [json.loads(element.proto.mixed.json or element.proto.json) for element in app.get("bidi_component")]
-    return [one for one in told if "places" in one]
+    told = [element.proto.mixed.json or element.proto.json for element in app.get("bidi_component")]
+    return [data for one in told if one and "places" in (data := json.loads(one))]
 
 
 def test_every_part_has_a_place(app):
@@ -69,7 +70,7 @@ def test_reuse_shows_which_loop_rereads_what(app):
     view, index = opened_at(app, "Reuse")
     heavy = [op for op in view.partition.subgraphs[index] if study(app).graph.operators[op].is_complex]
     shown = text(app)
-    assert "reads it again, " in shown and "Each element is used" in shown and "Computed from" in shown
+    assert "reads again, " in shown and "Each element is used" in shown and "Computed from" in shown
     box = next(box for box in app.selectbox if box.label == "Operator")
     assert box.options == [study(app).graph.operators[op].name for op in heavy]
     box.set_value(box.options[-1]).run()
@@ -153,6 +154,23 @@ def test_measured_seconds_come_before_the_estimate(app, monkeypatch):
     monkeypatch.setattr("app.services.inspect_speed.measured", lambda *_: Known)
     opened_at(app, "Speed")
     assert "1.00 ms (median, measured in place" in text(app)
+
+
+def test_limits_that_could_not_be_measured_can_be_measured_again(app, monkeypatch):
+    tasks = iter([done(error="Too busy."), done(LIMITS)])
+
+    @functools.cache
+    def limits():
+        return next(tasks)
+
+    monkeypatch.setattr(speed_part, "limits", limits)
+    view = own(app).loaded.views["ago"]
+    inspection.inspection(own(app).loaded, view.partition, 0).wait(60)
+    select(app, *view.partition.subgraphs[0], method="ago", subgraph=0)
+    app.button_group(key="part").set_value("Speed").run()
+    assert "Too busy" in app.error[0].value
+    next(one for one in app.button if one.label == "Measure again").click().run()
+    assert not app.error and "FLOP for each byte" in text(app)
 
 
 def test_reasons_name_the_neighbours(app):
