@@ -9,6 +9,8 @@ import streamlit as st
 
 from ago_core.partition.partition import Partition
 from app import state
+from app.components.edit_times import edit_times
+from app.components.guard import guarded
 from app.components.text import plain
 from app.services import describe
 from app.services.answers import names
@@ -76,6 +78,7 @@ def edit_buttons(study: Study) -> None:
         st.error(plain(study.message), icon=":material/error:")
     elif not operators:
         st.caption("Select operators, or subgraphs by their boxes (with Shift several), in either panel.")
+    guarded(edit_times, study, operators)
 
 
 def _edit(label: str, kind: str, icon: str, shortcut: str, study: Study, disabled: bool) -> None:
