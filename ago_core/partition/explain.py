@@ -112,7 +112,7 @@ def explain_heuristic(graph: OpGraph, partition: Partition, u: int, v: int) -> E
         *_opaque(first, second),
         *_two_complex(graph, partition, first, second),
         *_not_dominated(graph, first, second),
-        *_pattern_refused(first, second),
+        *_pattern_refused(graph, partition, first, second),
     ]
     return Explanation(
         False, tuple(reasons) or ("TVM left them apart; its pattern kinds and dominators do not say why.",)
@@ -150,10 +150,12 @@ def _not_dominated(graph: OpGraph, first: Operator, second: Operator) -> list[st
     return [f"{first.name} is also read by {others or 'the model’s result'}: its paths meet again only at {where}."]
 
 
-def _pattern_refused(first: Operator, second: Operator) -> list[str]:
+def _pattern_refused(graph: OpGraph, partition: Partition, first: Operator, second: Operator) -> list[str]:
     light = (Pattern.ELEMENTWISE, Pattern.BROADCAST)
-    if first.pattern is Pattern.OUT_ELEMENTWISE_FUSABLE and second.pattern not in light:
-        rule = f"After {first.name} TVM fuses only elementwise and broadcast operators"
+    members = [graph.operators[op] for op in partition.subgraphs[partition.owner[first.id]]]
+    head = next((op for op in members if op.pattern is Pattern.OUT_ELEMENTWISE_FUSABLE and op.id <= first.id), first)
+    if head.pattern is Pattern.OUT_ELEMENTWISE_FUSABLE and second.pattern not in light:
+        rule = f"After {head.name} TVM fuses only elementwise and broadcast operators"
         return [f"{rule}; {second.name} is {second.pattern.value}."]
     if first.pattern is Pattern.REDUCTION:
         return [f"{first.name} is a reduction, and TVM fuses nothing after one."]

@@ -162,17 +162,19 @@ def _show_last(scene: Scene) -> None:
         [
             {
                 "Session": NAMES[name],
-                "First quartile, µs": f"{run.low * 1e6:.1f}",
+                "25 %, µs": f"{run.low * 1e6:.1f}",
                 "Median, µs": f"{run.median * 1e6:.1f}",
-                "Third quartile, µs": f"{run.high * 1e6:.1f}",
+                "75 %, µs": f"{run.high * 1e6:.1f}",
                 "Runs": str(len(run.runs)),
-                "Plan that was kept": run.chosen,
+                "Kept": run.chosen,
             }
             for name, run in zip((AGO, AT_ONCE), last_runs())
         ],
-        "Plan that was kept",
+        "Kept",
     )
-    st.caption("The whole network, measured at the end of each session.")
+    st.caption(
+        "The whole network at the end of each session: quartiles and median of all runs, and which plan was kept."
+    )
     _source(AGO, AT_ONCE)
 
 
@@ -185,7 +187,7 @@ def _overlap(loaded: Loaded | None, answer: int) -> Outcome:
         return Outcome(
             True,
             "Within the sessions the difference is larger than the scatter. But it is one session of each kind, with "
-            "one seed, on one busy machine: to say which way is better you would repeat both, on the network that "
+            "one seed, on one machine: to say which way is better you would repeat both, on the network that "
             "you care about.",
         )
     return Outcome(False, "Two ranges overlap if each begins before the other ends. Compare first and third quartiles.")
@@ -216,7 +218,7 @@ LESSON = Lesson(
             _show_budget,
             Exercise(
                 "Stop at the first trial of the join.",
-                ask.slide("trials", lambda loaded: range(1, session(AGO).trials + 1)),
+                ask.slide("", lambda loaded: range(1, session(AGO).trials + 1)),
                 _join_begins,
             ),
         ),
@@ -230,10 +232,10 @@ LESSON = Lesson(
         ),
         Step(
             "At once",
-            "The other session tuned each subgraph whole from the first trial. Its first schedule is already a whole "
-            "one, so it begins lower; but in a larger space a good schedule is harder to hit. Here both subgraphs "
-            "are small. Steps up at the end are the last check: the best of many figures is partly luck, and is "
-            "measured again.",
+            "The other session tuned each subgraph whole from the first trial. It needs no parts before it has a "
+            "first schedule of the whole; but in a larger space a good schedule is harder to hit, and this block is "
+            "small. Steps up at the end are the last check: the best of many figures is partly luck, and is measured "
+            "again.",
             _show_both,
             Exercise(
                 lambda loaded: f"After {half()} of {session(AGO).trials} trials, which session's sum is lower?",

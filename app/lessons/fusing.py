@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from ago_core.fusion.reuse import Reuse, analyse
-from app.components.text import table
 from app.lessons import ask
 from app.lessons.excerpts import residual
 from app.lessons.lesson import Exercise, Lesson, Outcome, Scene, Step
 from app.lessons.nests import FusedNest, fused_nest
+from app.lessons.pictures import loop_table
 from app.services.describe import index_text
 from app.services.loaded import Loaded
 from visualizers.units import nbytes
@@ -46,15 +46,7 @@ def _show_two(scene: Scene) -> None:
     for name in (DEPTHWISE, POINTWISE):
         op = graph.operators[residual(scene.loaded).id(name)]
         st.markdown(f"`{name}` reads {op.inputs[0]} as `{index_text(op.inputs[0], op.access[0])}`")
-        kinds = {"spatial": "indexes the output", "reduction": "sums"}
-        table(
-            [
-                {"Loop": loop.name, "Iterations": str(loop.extent), "What it does": kinds[loop.kind]}
-                for loop in op.loops
-                if loop.extent > 1
-            ],
-            "What it does",
-        )
+        loop_table(op)
 
 
 def _saved(loaded: Loaded, answer: float) -> Outcome:

@@ -54,6 +54,7 @@ def _write_address(own: Progress) -> None:
 
 def _overview(own: Progress) -> None:
     finished = sum(own.finished(lesson) for lesson in LESSONS)
+    suggested = next((lesson for lesson in LESSONS if not own.finished(lesson)), None)
     st.markdown("#### Lessons")
     st.caption(
         f"{finished} of {len(LESSONS)} finished. Each takes five to ten minutes, on real models; nothing needs tuning. "
@@ -63,28 +64,29 @@ def _overview(own: Progress) -> None:
         for offset, column in enumerate(st.columns(COLUMNS)):
             if start + offset < len(LESSONS):
                 with column:
-                    _card(own, start + offset)
+                    _card(own, start + offset, LESSONS[start + offset] is suggested)
 
 
-def _card(own: Progress, index: int) -> None:
+def _card(own: Progress, index: int, suggested: bool) -> None:
+    """A lesson in the list; one that is suggested has the button that stands out."""
     lesson = LESSONS[index]
-    total, solved = len(lesson.steps), own.count(lesson)
+    total, solved, finished = len(lesson.steps), own.count(lesson), own.finished(lesson)
     with st.container(border=True, gap="xsmall", key=f"card-{lesson.key}"):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False):
             with st.container(width="stretch", gap=None):
                 st.markdown(f"**{index + 1}. {lesson.title}**")
-            finished = own.finished(lesson)
             st.button(
                 "Look again" if finished else "Go on" if own.begun(lesson) else "Begin",
                 key=f"open-{lesson.key}",
-                type="secondary" if finished else "primary",
+                type="primary" if suggested else "secondary",
                 help=f"Lesson {index + 1}: {lesson.title}",
                 on_click=own.go,
                 args=(lesson, 0 if finished else own.step(lesson)),
             )
-        st.caption(lesson.about)
-        mark = ":material/check_circle: " if own.finished(lesson) else ""
-        st.progress(solved / total, text=f":small[{mark}{solved} of {total} exercises solved]")
+        mark = ":material/check_circle:" if finished else ":material/radio_button_unchecked:"
+        st.caption(f"{lesson.about}  \n{mark} {solved} of {total} exercises solved")
+        if 0 < solved < total:
+            st.progress(solved / total)
 
 
 # One lesson

@@ -8,9 +8,10 @@ from functools import cache
 
 import streamlit as st
 
-from ago_core.graph.opgraph import OpGraph
+from ago_core.graph.opgraph import Operator, OpGraph
 from ago_core.partition.partition import Partition, make_partition
 from app.components.graph_view import Selection, graph_view, tell_panel
+from app.components.text import table
 from app.lessons.ask import answer_key
 from app.lessons.lesson import Scene
 from app.services.kept import Kept
@@ -53,6 +54,14 @@ def drawing(
     tell_panel(key, selected, marks)
     if picture.note:
         st.caption(picture.note)
+
+
+def loop_table(op: Operator) -> None:
+    """The loops of an operator's main nest; those of one iteration are left out."""
+    kinds = {"spatial": "indexes the output", "reduction": "sums"}
+    loops = [loop for loop in op.loops if loop.extent > 1]
+    rows = [{"Loop": one.name, "Iterations": str(one.extent), "What it does": kinds[one.kind]} for one in loops]
+    table(rows, "What it does")
 
 
 def _named(graph: OpGraph) -> OpGraph:

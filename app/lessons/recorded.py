@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ago_core.tuning.events import Event, Kind
 from sample_models import recorded
 from visualizers.tuning_history import History, Task, Unit, read_tasks, units
+from visualizers.units import count
 
 if TYPE_CHECKING:
     from ago_core.devices.roofline import Roofline
@@ -42,9 +43,11 @@ def session(name: str) -> Session:
     data = recorded.read(name)
     tasks = read_tasks(data["tasks"])
     history = History(Event(id_, at, elapsed, Kind(kind), fields) for id_, at, elapsed, kind, fields in data["events"])
+    busy = data["load"] > data["threads"] + 1
     source = (
-        f"Recorded on {data['machine']}, {data['threads']} thread(s), {data['date']}, with a load average of "
-        f"{data['load']:g} on the machine: figures scatter. Recorded again by `{data['command']}`."
+        f"Recorded on {data['machine']}, {count(data['threads'], 'thread')}, {data['date']}, at a load average of "
+        f"{data['load']:g}{': other work ran beside it, so figures scatter' if busy else ''}. Recorded again by "
+        f"`{data['command']}`."
     )
     return Session(source, tasks, units(tasks, data["meta"]["partition"]["subgraphs"]), history)
 
@@ -111,8 +114,9 @@ def kernels() -> Kernels:
     data = recorded.read("kernels")
     found = [Kernel(row["name"], row["shape"], row["flops"], row["bytes"], row["seconds"]) for row in data["kernels"]]
     source = (
-        f"Measured on {data['machine']}, {data['roofline']['threads']} thread, {data['date']}, by `{data['command']}`; "
-        "each operator by itself, again and again, so that its data stay in the caches where they fit."
+        f"Measured on {data['machine']}, {count(data['roofline']['threads'], 'thread')}, {data['date']}, by "
+        f"`{data['command']}`; each operator by itself, again and again, so that its data stay in the caches where "
+        "they fit."
     )
     return Kernels(source, tuple(found), Roofline.from_json(data["roofline"]))
 

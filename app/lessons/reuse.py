@@ -10,6 +10,7 @@ from app.components.text import table
 from app.lessons import ask
 from app.lessons.excerpts import Excerpt, fire
 from app.lessons.lesson import Exercise, Lesson, Outcome, Scene, Step
+from app.lessons.pictures import loop_table
 from app.services.describe import index_text
 from app.services.loaded import Loaded
 from visualizers.lesson_charts import recompute_curve
@@ -19,6 +20,8 @@ PRODUCER, CONSUMER, POINTWISE = "relu_2", "conv2d_2", "pointwise_conv2d_2"
 FACTOR_TOLERANCE = 0.02
 SMALL = 3 * 1024
 """Bytes of the cache of the second exercise: too small for the whole intermediate."""
+INSIDE = 4
+"""Iterations of the rereading loop that stay inside the tile in the second step."""
 CACHES = tuple(1024 * k for k in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16))
 
 
@@ -34,7 +37,7 @@ def _operator(part: Excerpt, name: str) -> Operator:
 def _show_loops(scene: Scene) -> None:
     part = fire(scene.loaded)
     op = _operator(part, CONSUMER)
-    table([{"Loop": loop.name, "Iterations": str(loop.extent), "Kind": loop.kind} for loop in op.loops], "Kind")
+    loop_table(op)
     st.markdown(
         f"`{CONSUMER}` writes `[{', '.join(loop.name for loop in op.loops if loop.kind == 'spatial')}]` and reads "
         f"`{index_text(op.inputs[0], op.access[0])}` of `{PRODUCER}`'s result, {op.inputs[0]}."
@@ -58,21 +61,24 @@ def _reread(loaded: Loaded, answer: tuple[int, ...]) -> Outcome:
 
 
 def _show_outside(scene: Scene) -> None:
-    st.code(
-        "ff outside the tile                    ff inside the tile\n"
-        "for ff_0 in 0..16:                     for each tile of the input:\n"
-        "  for each tile of the input:            compute the tile\n"
-        "    compute the tile                     for ff in 0..64:\n"
-        "    for ff_1 in 0..4:                      use the tile\n"
-        "      use the tile",
-        language=None,
-    )
     op = _operator(fire(scene.loaded), CONSUMER)
-    table([{"Loop": loop.name, "Iterations": str(loop.extent), "Kind": loop.kind} for loop in op.loops], "Kind")
-
-
-INSIDE = 4
-"""Iterations of the rereading loop that stay inside the tile in the second step."""
+    (name,) = reuse_in(fire(scene.loaded), CONSUMER).reread_by
+    outside, inside = st.columns(2)
+    with outside:
+        st.caption(f"Part of {name} outside the tile")
+        st.code(
+            f"for {name}_0 in 0..?:\n  for each tile of the input:\n    compute the tile\n"
+            f"    for {name}_1 in 0..{INSIDE}:\n      use the tile",
+            language=None,
+        )
+    with inside:
+        st.caption(f"All of {name} inside the tile")
+        extent = next(loop.extent for loop in op.loops if loop.name == name)
+        st.code(
+            f"for each tile of the input:\n  compute the tile\n  for {name} in 0..{extent}:\n    use the tile",
+            language=None,
+        )
+    loop_table(op)
 
 
 def _outside(loaded: Loaded, answer: float) -> Outcome:

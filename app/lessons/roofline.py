@@ -123,11 +123,11 @@ def _show_shares(scene: Scene) -> None:
                 "Operator": one.name,
                 "Measured, GFLOP/s": f"{one.speed / 1e9:.1f}",
                 "Roof, GFLOP/s": f"{found.roof(one) / 1e9:.1f}",
-                "Share": f"{found.share(one):.0%}" if solved else "",
+                **({"Share": f"{found.share(one):.1%}"} if solved else {}),
             }
             for one in found.kernels
         ],
-        "Share",
+        "Operator",
     )
     _source()
 
