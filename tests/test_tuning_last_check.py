@@ -38,6 +38,16 @@ def test_what_was_only_lucky_is_found_out_at_the_end(tmp_path, network):
     assert used_traces(again) and not used_traces(again) & lucky
 
 
+def test_the_last_verdict_about_a_join_is_by_the_last_check_and_final(tmp_path, network):
+    folder = new_session(tmp_path / "s", network, 400)
+    assert run_here(folder) == 0
+    verdicts = data_of(folder, Kind.JOIN)
+    last = {verdict["task"]: verdict["final"] for verdict in verdicts}
+    assert last and all(last.values()) and not verdicts[0]["final"]
+    assert run_here(folder) == 0
+    assert data_of(folder, Kind.JOIN) == verdicts, "nothing is judged again"
+
+
 @pytest.mark.parametrize(("overhead", "chosen"), [(0.5, "apart"), (1.0, "tuned"), (30.0, "untuned")])
 def test_the_plan_that_is_fastest_as_a_whole_is_kept(tmp_path, network, overhead, chosen):
     folder = new_session(tmp_path / "s", network, 120)

@@ -20,6 +20,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def history(folder):
+    return read(folder)
+
+
+def read(folder) -> History:
     with read_journal(folder) as journal:
         return History(journal.events())
 
@@ -122,10 +126,42 @@ def test_several_sessions_differ_by_hue_dash_and_symbol(units, history):
 
 
 def test_before_and_now_count_all_copies(units, history):
-    figure = plots.before_and_now(units, known.unit_latencies(units, history), "")
+    figure = plots.before_and_now(units, known.unit_latencies(units, history), "", "")
     first, now = figure.data
     assert dict(zip(now.y, now.x)) == pytest.approx({"S0 conv2d_1 + conv2d_2": 500, "S1 ×2 softmax_1": 200})
     assert list(first.x) == pytest.approx([700, 200]) and list(now.text) == ["1.40×", "1.00×"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "seconds", "name"),
+    [
+        ("tuned", 500, "as tuned"),
+        ("apart", 650, "all apart"),
+        ("joined", 500, "all joined"),
+        ("untuned", 500, "not kept"),
+    ],
+)
+def test_the_bars_are_of_the_plan_that_was_kept(units, folder, plan, seconds, name):
+    history = read(folder)
+    last = history.last + 1
+    data = {"trials": 8, "summed": 7e-4, "measured": 1e-3, "seconds": [1e-3], "error": None, "device": "local"}
+    history.add([Event(last, 0.0, 11.0, Kind.END_TO_END, data | {"chosen": plan, "plans": {plan: 1e-3}})])
+    assert known.kept_plan(history) == plan
+    _, now = plots.before_and_now(units, known.unit_latencies(units, history), plan, "").data
+    assert max(now.x) == pytest.approx(seconds) and name in now.name
+    history.add([_failed(last + 1, "It crashed.")])
+    assert known.kept_plan(history) == "", "trials have followed"
+
+
+def test_a_verdict_is_final_until_trials_follow(folder):
+    history = read(folder)
+    (task,) = known.verdicts(history)
+    assert known.verdicts(history)[task]["final"] is False
+    again = dict(known.verdicts(history)[task]) | {"kept": False, "final": True}
+    history.add([Event(history.last + 1, 0.0, 11.0, Kind.JOIN, again)])
+    assert known.verdicts(history)[task]["final"] and not known.verdicts(history)[task]["kept"]
+    history.add([_failed(history.last + 1, "It crashed.")])
+    assert not known.verdicts(history)[task]["final"]
 
 
 def test_the_budget_adds_up(tasks, history):

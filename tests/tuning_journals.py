@@ -77,6 +77,7 @@ def tuned(folder: Path, model_hash: str = "hash", **options) -> Path:
             "trials": 2,
             "parts_trials": 4,
             "reason": "One function is 1.30 times as fast as its parts (joined x).",
+            "final": False,
         }
         journal.add_event(Kind.TASK, {"task": 3, "phase": "kept", "trials": 2, "best": 500e-6}, 9.0)
         journal.add_event(Kind.JOIN, verdict, 9.0)

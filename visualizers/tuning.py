@@ -16,6 +16,10 @@ from plotly.subplots import make_subplots
 from ago_core.tuning.events import Event, Kind
 from visualizers.palette import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, SKY, VERMILLION
 from visualizers.tuning_history import (
+    APART,
+    JOINED,
+    TUNED,
+    UNTUNED,
     DeviceUse,
     Effort,
     History,
@@ -41,6 +45,14 @@ MAX_FAILURES = 400
 BINS = 60
 TRIALS, TIME = "trials", "time"
 GRID = "rgba(138, 143, 152, 0.25)"
+BAR_NAMES = {
+    "": "best so far",
+    TUNED: "kept: as tuned",
+    JOINED: "kept: all joined",
+    APART: "kept: all apart",
+    UNTUNED: "best found, not kept: untuned is faster",
+}
+"""Of the bars of each plan of the last check."""
 ROW, FRAME = 24, 96
 """Pixels of a row of bars, and of all around them."""
 
@@ -118,12 +130,16 @@ def _near_zero(lines) -> bool:
     return bool(found) and min(found) < 0.5 * max(found)
 
 
-def before_and_now(units: Sequence[Unit], latencies: Sequence[Latency], revision: str) -> go.Figure:
-    """The latency of each subgraph, all its copies, with the first schedules and with the best; longest first."""
+def before_and_now(units: Sequence[Unit], latencies: Sequence[Latency], plan: str, revision: str) -> go.Figure:
+    """The latency of each subgraph, all its copies, with the first schedules and with the best; longest first.
+
+    Args:
+        plan: that the last check has kept, whose functions are shown; "" before it.
+    """
     rows = [
-        (unit, each.first * len(unit.subgraphs) * 1e6, each.now * len(unit.subgraphs) * 1e6)
+        (unit, each.first * len(unit.subgraphs) * 1e6, each.by(plan) * len(unit.subgraphs) * 1e6)
         for unit, each in zip(units, latencies)
-        if each.first is not None and each.now is not None
+        if each.first is not None and each.by(plan) is not None
     ]
     rows.sort(key=lambda row: row[2], reverse=True)
     labels = [unit.title for unit, _, _ in rows[:MAX_ROWS]]
@@ -145,14 +161,14 @@ def before_and_now(units: Sequence[Unit], latencies: Sequence[Latency], revision
     figure.add_bar(
         y=labels,
         x=now,
-        name="best now",
+        name=BAR_NAMES[plan],
         orientation="h",
-        marker={"color": BLUE},
+        marker={"color": BLUE, "opacity": 0.5 if plan == UNTUNED else 1.0},
         text=gains,
         textposition="outside",
         constraintext="none",
         cliponaxis=False,
-        hovertemplate="%{x:.1f} µs<extra>now</extra>",
+        hovertemplate=f"%{{x:.1f}} µs<extra>{BAR_NAMES[plan]}</extra>",
     )
     figure.update_layout(barmode="group", bargap=0.3, height=FRAME + int(1.4 * ROW) * max(2, len(labels)))
     figure.update_yaxes(autorange="reversed", ticklabelstandoff=6)

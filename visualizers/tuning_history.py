@@ -17,6 +17,8 @@ from typing import Any
 from ago_core.tuning.events import Event, Kind
 
 JOIN = "join"
+TUNED, JOINED, APART, UNTUNED = "tuned", "joined", "apart", "untuned"
+"""The plans of the last check: `ago_core.tuning.settle`, whose module needs TVM."""
 MAX_REASONS = 4
 OTHER_REASONS = "Other reasons"
 RECENT_TRIALS = 128
@@ -141,7 +143,14 @@ class Latency:
 
     @property
     def now(self) -> float | None:
+        """The faster of the two."""
         return min((value for value in (self.apart, self.joined) if value is not None), default=None)
+
+    def by(self, plan: str) -> float | None:
+        """In a plan of the last check, see `settle`; the best where it is untuned or there is none yet."""
+        if plan == APART:
+            return self.apart
+        return self.joined if plan == JOINED and self.joined is not None else self.now
 
 
 def figures(history: History) -> Iterator[tuple[Event, int, float, int]]:
@@ -281,8 +290,26 @@ def efforts(tasks: Sequence[Task], history: History) -> list[Effort]:
 
 
 def verdicts(history: History) -> dict[int, Mapping[str, Any]]:
-    """The last verdict about each join, by task; the fields of `plan.JoinVerdict`."""
-    return {event.data["task"]: event.data for event in history.of(Kind.JOIN)}
+    """The last verdict about each join, by task; the fields of `plan.JoinVerdict`.
+
+    `final` says whether it is by the figures of a last check that no trial has followed.
+    """
+    trial = _last_trial(history)
+    return {
+        event.data["task"]: {**event.data, "final": event.data.get("final", False) and event.id > trial}
+        for event in history.of(Kind.JOIN)
+    }
+
+
+def kept_plan(history: History) -> str:
+    """Which plan the last check has kept, see `settle`; "" before it, or when trials have followed."""
+    runs_ = history.of(Kind.END_TO_END)
+    return runs_[-1].data.get("chosen", "") if runs_ and runs_[-1].id > _last_trial(history) else ""
+
+
+def _last_trial(history: History) -> int:
+    """Number of its event; 0 where there is none."""
+    return history.of(Kind.TRIAL)[-1].id if history.of(Kind.TRIAL) else 0
 
 
 def rate(history: History) -> float | None:

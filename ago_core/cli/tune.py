@@ -240,7 +240,8 @@ def _status_text(data: dict) -> str:
         found = ", ".join(f"{name} {_milliseconds(seconds)}" for name, seconds in data["plans"].items())
         lines.append(f"  last check, in turns: {found}; {data['chosen']} is kept")
     if data["joins_kept"] + data["joins_dropped"]:
-        lines.append(f"  joins: {data['joins_kept']} kept, {data['joins_dropped']} dropped")
+        by = "by the last check" if data["chosen"] else "so far"
+        lines.append(f"  joins: {data['joins_kept']} kept, {data['joins_dropped']} dropped {by}")
     return "\n".join(lines)
 
 

@@ -36,7 +36,8 @@ class Kind(enum.Enum):
     TASK: task, phase (`plan.Phase`), trials, best (seconds or null).
     TRIAL: trial, task, latency (seconds or null), error, correct, device.
     BEST: task, trial, latency, before (seconds or null): a correct candidate that is faster than all before.
-    JOIN: the fields of `plan.JoinVerdict`.
+    JOIN: the fields of `plan.JoinVerdict`, and final: whether it is by the last check's figures. A join is judged by
+        its trials first; of several verdicts the last one counts.
     DEVICE: the fields of `interfaces.DeviceState`.
     CHECK: after (number of the last trial before), contest and contests (how many of how many), bests (a list of
         [task, seconds, trial]): the last check's figures, which replace what came out of the trials (`settle`).

@@ -294,6 +294,7 @@ class Tuner:
     # phases, verdicts, the whole model
 
     def _update_phases(self) -> None:
+        """Joins that have become stable are judged by their trials."""
         for task in self._plan.tasks:
             now = phase(self._plan, task, self._states)
             if now is self._phases[task.id]:
@@ -307,8 +308,8 @@ class Tuner:
             if now is Phase.DROPPED:
                 self._searches.pop(task.id, None)
 
-    def _judge(self, join: PlannedTask) -> None:
-        self._event(Kind.JOIN, asdict(verdict(self._plan, join, self._states)))
+    def _judge(self, join: PlannedTask, final: bool = False) -> None:
+        self._event(Kind.JOIN, asdict(verdict(self._plan, join, self._states)) | {"final": final})
 
     def _judge_others(self) -> None:
         """The joins that the trials did not suffice for."""
@@ -356,9 +357,9 @@ class Tuner:
 
     def _check(self, measurer: Measurer) -> bool:
         """Measures finalists and plans in turns. Returns whether no command came first."""
-        self._judge_others()
         if self._checked == self._trials or not self._trials:
             return True
+        self._judge_others()
         found = contests(self._plan, self._states)
         entries = [[self._contestant(task, trial) for task, trial in contest] for contest in found]
         for number, (contest, row) in enumerate(zip(found, measurer.in_turns(entries)), 1):
@@ -378,11 +379,11 @@ class Tuner:
         with self._journal.transaction():
             self._event(Kind.CHECK, data)
             self._settle(data)
-            before = list(self._phases)
             self._update_phases()
-            for join in (self._plan.tasks[task] for task in sorted({task for task, _ in contest})):
-                if join.kind is TaskKind.JOIN and self._phases[join.id] is before[join.id]:
-                    self._judge(join)
+            tasks = {task for task, _ in contest}
+            for join in self._plan.tasks:
+                if join.kind is TaskKind.JOIN and tasks & {join.id, *join.parts}:
+                    self._judge(join, final=True)
 
     def _write_best(self) -> None:
         plans = self._plans()

@@ -8,9 +8,9 @@ import streamlit as st
 from ago_core.tuning.events import Kind
 from app.components.text import facts, plain, table
 from app.services.tuning_feed import Feed
-from app.services.tuning_text import WHY, about_rows, device_rows, join_rows, join_text
+from app.services.tuning_text import PLAN_TEXTS, WHY, about_rows, device_rows, join_rows, join_text
 from visualizers import tuning as plots
-from visualizers.tuning_history import History, devices, efforts, task_titles, unit_latencies
+from visualizers.tuning_history import History, devices, efforts, kept_plan, task_titles, unit_latencies
 from visualizers.units import count, milliseconds
 
 SUBGRAPHS, JOINS, BUDGET, TRIALS, DEVICES, ABOUT = "Subgraphs", "Joins", "Budget", "Trials", "Devices", "About"
@@ -46,18 +46,19 @@ def _plot(figure: go.Figure, name: str, text: str, height: int | None = None) ->
 
 
 def _subgraphs(key: str, feed: Feed, history: History) -> None:
-    latencies = unit_latencies(feed.units, history)
-    known = [(unit, each) for unit, each in zip(feed.units, latencies) if each.first and each.now]
+    latencies, plan = unit_latencies(feed.units, history), kept_plan(history)
+    known = [(unit, each.first, each.by(plan)) for unit, each in zip(feed.units, latencies) if each.first]
+    known = [row for row in known if row[2]]
     if not known:
         st.caption("No subgraph has been measured as a whole yet.")
         return
-    unit, most = max(known, key=lambda row: row[1].now * len(row[0].subgraphs))
+    unit, first, most = max(known, key=lambda row: row[2] * len(row[0].subgraphs))
     text = (
         f"{count(len(feed.units), 'different subgraph')}, {len(known)} of them measured. Most of the time goes into "
-        f"{unit.title}: {milliseconds(most.now)} each, with its first schedules {milliseconds(most.first)}. "
-        f"First: the analytic schedules, part by part. Medians on {feed.device}."
+        f"{unit.title}: {milliseconds(most)} each, with its first schedules {milliseconds(first)}. "
+        f"First: the analytic schedules, part by part. {PLAN_TEXTS[plan]} Medians on {feed.device}."
     )
-    _plot(plots.before_and_now(feed.units, latencies, key), "subgraphs", text)
+    _plot(plots.before_and_now(feed.units, latencies, plan, key), "subgraphs", text)
 
 
 def _joins(key: str, feed: Feed, history: History) -> None:
@@ -65,7 +66,7 @@ def _joins(key: str, feed: Feed, history: History) -> None:
     if not rows:
         st.caption("This session joins nothing: every subgraph is tuned as it is.")
         return
-    st.caption(join_text(rows) + " A join is kept only where it was measured faster than its parts. Trials: + parts'.")
+    st.caption(join_text(rows, kept_plan(history)) + " A verdict: is it faster than its parts? Trials: + parts'.")
     table(rows, wide=WHY)
 
 

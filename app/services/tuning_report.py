@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from app.services.report_html import facts, figure, heading, note, page, table
 from app.services.tuning_feed import Feed
 from app.services.tuning_text import (
+    PLAN_TEXTS,
     Standing,
     about_rows,
     compare_rows,
@@ -19,8 +20,8 @@ from app.services.tuning_text import (
     standing,
 )
 from visualizers import tuning as plots
-from visualizers.tuning_history import devices, efforts, task_titles, unit_latencies
-from visualizers.tuning_units import duration
+from visualizers.tuning_history import devices, efforts, kept_plan, task_titles, unit_latencies
+from visualizers.units import duration
 
 HEIGHT = 380
 
@@ -60,9 +61,11 @@ def _session(feed: Feed, stand: Standing) -> list[str]:
     history, found = feed.history, efforts(feed.tasks, feed.history)
     joins, used = join_rows(feed, history), devices(history)
     parts = [heading("Subgraphs, before and now", 3)]
-    parts += [figure(plots.before_and_now(feed.units, unit_latencies(feed.units, history), ""))]
+    plan = kept_plan(history)
+    parts += [figure(plots.before_and_now(feed.units, unit_latencies(feed.units, history), plan, ""))]
+    parts += [note(PLAN_TEXTS[plan])]
     if joins:
-        parts += [heading("Joins", 3), note(join_text(joins)), table(joins)]
+        parts += [heading("Joins", 3), note(join_text(joins, plan)), table(joins)]
     parts += [heading("Where the trials went", 3)]
     parts += [figure(plots.budget(feed.tasks, found, task_titles(feed.tasks), ""))]
     parts += [heading("Trials", 3), figure(plots.trials(history, None, ""), HEIGHT)]

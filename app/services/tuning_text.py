@@ -12,7 +12,11 @@ from ago_core.tuning.events import Kind, State
 from app.services.tuning import ABLATION_NAMES, Row
 from app.services.tuning_feed import Feed
 from visualizers.tuning_history import (
+    APART,
     JOIN,
+    JOINED,
+    TUNED,
+    UNTUNED,
     DeviceUse,
     History,
     Point,
@@ -28,6 +32,16 @@ from visualizers.units import count, duration, milliseconds
 
 USER_PAUSE = "Paused by the user."
 WHY = "Why"
+SO_FAR = " so far"
+PLAN_TEXTS = {
+    "": "Now: the best so far, joined or by its parts.",
+    TUNED: "Kept by the last check: each subgraph as tuned, joined or by its parts.",
+    JOINED: "Kept by the last check, as the whole model was fastest so: every subgraph joined.",
+    APART: "Kept by the last check, as the whole model was fastest so: every subgraph by its parts.",
+    UNTUNED: "Kept by the last check, as the whole model was fastest so: no tuned function. "
+    "The paler bars are the best that were found.",
+}
+"""What the bars of the subgraphs show, by the plan that was kept."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,8 @@ def end_to_end_text(stand: Standing, device: str) -> str:
     if stand.best and len(stand.best.plans) > 1:
         parts.append(plans_text(stand.best.plans, stand.best.chosen))
     if stand.summed:
-        parts.append(f"sum of the subgraphs {milliseconds(stand.summed[-1].seconds)}, an estimate")
+        which = " as tuned" if stand.best and stand.best.chosen not in ("", TUNED) else ""
+        parts.append(f"sum of the subgraphs{which} {milliseconds(stand.summed[-1].seconds)}, an estimate")
     if failed := [run for run in stand.runs if run.error]:
         parts.append(f"{count(len(failed), 'measurement')} of the whole model failed: {failed[-1].error.rstrip('.')}")
     return "; ".join(parts) + "." if parts else ""
@@ -164,7 +179,8 @@ def _join_row(unit: Unit, data: Mapping[str, Any] | None, now, history: History)
         tried = join.trials, sum(now[part].trials for part in set(unit.minis))
     else:
         found = data["joined"], data["parts"]
-        verdict, why = ("kept" if data["kept"] else "dropped"), data["reason"].split(" (joined ")[0].rstrip(".") + "."
+        verdict = ("kept" if data["kept"] else "dropped") + ("" if data["final"] else SO_FAR)
+        why = data["reason"].split(" (joined ")[0].rstrip(".") + "."
         tried = data["trials"], data["parts_trials"]
     joined, apart = found
     gain = f"{apart / joined:.2f}×" if joined and apart else "–"
@@ -179,11 +195,17 @@ def _join_row(unit: Unit, data: Mapping[str, Any] | None, now, history: History)
     }
 
 
-def join_text(rows: Sequence[Mapping[str, str]]) -> str:
-    counts = {verdict: sum(row["Verdict"] == verdict for row in rows) for verdict in ("kept", "dropped")}
-    rest = len(rows) - sum(counts.values())
-    text = f"{count(len(rows), 'join')}: {counts['kept']} kept, {counts['dropped']} dropped"
-    return text + (f", {rest} not judged yet." if rest else ".")
+def join_text(rows: Sequence[Mapping[str, str]], plan: str) -> str:
+    """How many joins were kept; `plan` is what `kept_plan` gives."""
+    found = [row["Verdict"] for row in rows]
+    kept, dropped = (sum(verdict.startswith(word) for verdict in found) for word in ("kept", "dropped"))
+    text = f"{count(len(rows), 'join')}: {kept} kept, {dropped} dropped"
+    if rest := len(rows) - kept - dropped:
+        text += f", {rest} not judged yet"
+    if any(verdict.endswith(SO_FAR) for verdict in found):
+        text += " (by their trials; the last check decides)"
+    uses = {APART: "none of them", UNTUNED: "no tuned function", JOINED: "every join that runs"}.get(plan)
+    return f"{text}." + (f" But the whole model is fastest “{plan}”, with {uses}." if uses else "")
 
 
 def device_rows(found: Iterable[DeviceUse], elapsed: float) -> list[dict[str, str]]:

@@ -1,1 +1,0 @@
-from visualizers.units import duration, latency_axis, milliseconds, time_axis  # noqa: F401
