@@ -62,7 +62,9 @@ def test_resume_extends_and_records_are_csv(tmp_path, network, here, capsys):
     assert call(capsys, "resume", folder, "--extend", 12)[0] == 0
     code, out, _ = call(capsys, "records", folder, "--csv", tmp_path / "out.csv")
     assert code == 0 and "32 trials" in out
-    assert len(list(csv.DictReader((tmp_path / "out.csv").open()))) == 32
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    used = {row["trial"] for row in json.loads((folder / "best.json").read_text())["functions"]}
+    assert len(rows) == 32 and used == {int(row["trial"]) for row in rows if int(row["used"])}
 
 
 def test_compare_runs_every_ablation_and_does_not_repeat_what_is_done(tmp_path, network, here, capsys):
