@@ -13,6 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from ago_core.artifacts.reference import Reference, random_inputs, relative_error
+from ago_core.graph.model import load_model
 from ago_core.tuning.events import State
 from benchmarks.networks import __main__ as command
 from benchmarks.networks import plots, race, report, sessions, store
@@ -21,8 +23,10 @@ from benchmarks.networks.peers import PEERS, peers_of
 from benchmarks.networks.race import Entrant
 from benchmarks.networks.real_models import REAL_MODELS, fix_shapes
 from benchmarks.networks.summary import behind, group, mean, ratio, summary
-from benchmarks.peers import environments, worker
+from benchmarks.peers import environments, run_tvm, worker
 from benchmarks.peers.environments import Environment, Unavailable
+from benchmarks.peers.nchw import load_nchw
+from tests.networks import inverted_residual
 
 ROOFLINE = {"threads": 2, "peak": 1e9, "footprints": [1024, 4096], "bandwidths": [1e9, 1e9]}
 
@@ -145,6 +149,34 @@ def test_without_the_reference_nothing_is_right(fake, tmp_path):
 def test_a_peer_that_takes_too_long_is_ended(fake):
     with race.Process(fake()) as process, pytest.raises(race.PeerFailed, match="more than 0 s"):
         process.ask(0.0, {"do": "load"})
+
+
+# TVM as a peer
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return inverted_residual(tmp_path_factory.mktemp("network"))
+
+
+def test_the_importer_of_tvm_gives_images_as_nchw_and_nothing_is_left_of_batch_norms(network):
+    ours, model = load_model(network), load_nchw(network)
+    first = next(op for op in model.graph.operators if op.is_complex)
+    assert first.inputs[0].shape == model.graph.inputs[0][1].shape
+    assert sum(op.is_complex for op in model.graph.operators) == sum(op.is_complex for op in ours.graph.operators)
+    assert not any(op.kind in ("subtract", "divide", "isnan") for op in model.graph.operators)
+
+
+@pytest.mark.parametrize("ablation, layout", [("stock", "nchw"), ("no-fusion", "nhwc")])
+def test_code_without_trials_is_right(network, ablation, layout, tmp_path):
+    inputs = random_inputs(load_model(network).onnx)
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    core = min(command.allowed_cores())
+    request = {"spec": str(network), "cores": [core], "ablation": ablation, "layout": layout, "result": None}
+    loaded = run_tvm.load(request | {"inputs": str(tmp_path / "inputs.npz")})
+    loaded.run(loaded.call)
+    expected = Reference(load_model(network).onnx, 1).outputs(inputs)
+    assert max(map(relative_error, loaded.outputs(), expected)) < 1e-5
 
 
 # sessions

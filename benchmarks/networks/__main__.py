@@ -37,6 +37,7 @@ from benchmarks.networks.summary import summary
 from benchmarks.peers.environments import Unavailable
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _report(args)
     except (ValueError, UserError, store.OtherMachine) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("\nInterrupted: run the same command to go on.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 TURN_SECONDS = 0.1
-MOST_CALLS = 50
+MOST_CALLS = 200
 
 
 @dataclass(frozen=True)
