@@ -41,6 +41,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 OPERATORS = (500, 1500)
 ROUNDS, VISITS, VISITORS = 5, 50, 10
 QUIET_SECONDS = 0.6
+ANSWER_SECONDS = 3.0
+"""An action that changes nothing on the page for so long counts as none."""
 SAMPLE = "squeezenet@56"
 WIDE = {"width": 1280, "height": 800}
 WAIT_MS = 180_000
@@ -56,6 +58,7 @@ WATCH = """() => {
     window.agoWatch = watch;
 }"""
 QUIET = f"""() => performance.now() - window.agoWatch.last > {QUIET_SECONDS * 1000}
+    && (window.agoWatch.last > window.agoWatch.from || performance.now() - window.agoWatch.from > {ANSWER_SECONDS * 1000})
     && document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"""
 NODE = f"""(name) => {{
     const cy = ({CY})[0];
