@@ -57,9 +57,11 @@ WATCH = """() => {
         {subtree: true, childList: true, attributes: true, characterData: true});
     window.agoWatch = watch;
 }"""
-QUIET = f"""() => performance.now() - window.agoWatch.last > {QUIET_SECONDS * 1000}
-    && (window.agoWatch.last > window.agoWatch.from || performance.now() - window.agoWatch.from > {ANSWER_SECONDS * 1000})
-    && document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"""
+QUIET = f"""() => {{
+    const {{from, last}} = window.agoWatch, now = performance.now();
+    return now - last > {QUIET_SECONDS * 1000} && (last > from || now - from > {ANSWER_SECONDS * 1000})
+        && document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning';
+}}"""
 NODE = f"""(name) => {{
     const cy = ({CY})[0];
     const nodes = cy.nodes().filter((node) => !node.isParent() && node.visible());
