@@ -36,7 +36,7 @@ def _listed(found: Iterable[Reason], kind: str) -> None:
     for number, reason in enumerate(found):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f":small[**{plain(reason.about)}**]", width="stretch")
-            st.button(
+            shown = st.button(
                 "Show both",
                 key=f"icon-reason-{kind}-{number}",
                 type="tertiary",
@@ -46,3 +46,5 @@ def _listed(found: Iterable[Reason], kind: str) -> None:
                 args=(reason.operators,),
             )
         st.markdown("  \n".join(f":small[{plain(sentence)}]" for sentence in reason.sentences))
+        if shown:
+            st.rerun()  # the panels show them too

@@ -94,18 +94,32 @@ def _subgraphs(study: Study, view: View, selected: state.Selected) -> None:
             key=f"holder-{view.method}-{hash(selected.operators)}",
         )
     fact_line(describe.subgraph_rows(study.graph, view, index), HELPS)
+    _parts(study, view, index, view.partition.subgraphs[index] != selected.operators)
+
+
+@st.fragment
+def _parts(study: Study, view: View, index: int, offers_all: bool) -> None:
+    """A fragment: going from part to part draws only this again.
+
+    Args:
+        study: the session's work.
+        view: the partition.
+        index: of the subgraph.
+        offers_all: whether other operators are selected than the subgraph's.
+    """
     with st.container(horizontal=True):
         part = st.segmented_control(
             "Part", list(PARTS), default=INSIDE, required=True, key="part", label_visibility="collapsed"
         )
-        if view.partition.subgraphs[index] != selected.operators:
-            st.button(
-                f"Select all of S{index}",
-                type="tertiary",
-                icon=":material/select_all:",
-                on_click=state.select,
-                args=(view.partition.subgraphs[index], view.method, index),
-            )
+        members = view.partition.subgraphs[index]
+        if offers_all and st.button(
+            f"Select all of S{index}",
+            type="tertiary",
+            icon=":material/select_all:",
+            on_click=state.select,
+            args=(members, view.method, index),
+        ):
+            st.rerun()  # the panels show it too
     guarded(PARTS[part], study, view, index)
 
 
