@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from html import escape
 
 from benchmarks.networks.peers import AGO, PEERS
+from benchmarks.networks.report import ordered
 from benchmarks.networks.summary import milliseconds, share
 
 COLOURS = ("#4e79a7", "#f28e2b", "#9c755f", "#bab0ac", "#79706e", "#59a14f", "#edc948", "#b07aa1", "#e15759")
@@ -25,7 +26,7 @@ def pictures(results: dict) -> dict[str, str]:
     """SVG by file name: for each number of threads and budget how fast peers are beside AGO, and beside the limit."""
     found = {}
     for threads, trials in sorted({(cell["threads"], cell["trials"]) for cell in results["cells"].values()}):
-        cells = [cell for cell in results["cells"].values() if (cell["threads"], cell["trials"]) == (threads, trials)]
+        cells = [cell for cell in ordered(results) if (cell["threads"], cell["trials"]) == (threads, trials)]
         speeds = {cell["model"]: _speeds(cell) for cell in cells}
         shares = {cell["model"]: _shares(results, cell) for cell in cells}
         what = f"{threads} thread{'s' * (threads > 1)}, {trials} trials"
@@ -62,12 +63,16 @@ def dots(title: str, rows: Rows) -> str:
     for power in range(low, max(high, low + 1) + 1):
         at, kind = x(2.0**power), "one" if power == 0 else "grid"
         lines.append(f'<line class="{kind}" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP - 8}" y2="{height - 30}"/>')
-        lines.append(f'<text x="{at:.1f}" y="{height - 12}" text-anchor="middle">{2.0**power:g}×</text>')
+        lines.append(f'<text x="{at:.1f}" y="{height - 12}" text-anchor="middle">{_tick(power)}</text>')
     for number, (model, row) in enumerate(rows.items()):
         y = TOP + ROW * number + ROW // 2
         lines.append(f'<text x="{LEFT - 12}" y="{y + 4}" text-anchor="end">{escape(model)}</text>')
         lines += [_dot(x(value), y, name, value) for name, value in row.items()]
     return "\n".join([*lines, "</svg>", ""])
+
+
+def _tick(power: int) -> str:
+    return f"{2**power}×" if power >= 0 else f"1/{2**-power}"
 
 
 def _axis(low: int, high: int):
@@ -81,8 +86,8 @@ def _legend(shown: set[str]) -> list[str]:
     for name in (name for name in PEERS if name in shown):
         title = PEERS[name].title
         lines.append(_dot(x + 5, 44, name))
-        lines.append(f'<text x="{x + 14}" y="48" textLength="{6 * len(title)}">{escape(title)}</text>')
-        x += 6 * len(title) + 26
+        lines.append(f'<text x="{x + 14}" y="48">{escape(title)}</text>')
+        x += 7 * len(title) + 24
     return lines
 
 

@@ -70,7 +70,7 @@ def _latencies(results: dict) -> list[str]:
     """A title and a table for each number of threads and budget."""
     parts = []
     for threads, trials in sorted({(c["threads"], c["trials"]) for c in results["cells"].values()}, reverse=True):
-        cells = [c for c in _ordered(results) if (c["threads"], c["trials"]) == (threads, trials)]
+        cells = [c for c in ordered(results) if (c["threads"], c["trials"]) == (threads, trials)]
         names = [name for name in PEERS if any(name in cell["peers"] for cell in cells)]
         rows = [
             [cell["model"], *(_milliseconds(cell["peers"].get(name)) for name in names), *_share(results, cell)]
@@ -82,7 +82,8 @@ def _latencies(results: dict) -> list[str]:
     return parts
 
 
-def _ordered(results: dict) -> list[dict]:
+def ordered(results: dict) -> list[dict]:
+    """The cells by network, then by size."""
     order = {name: place for place, name in enumerate((*sorted(SPECS, key=_by_name), *REAL_MODELS))}
     return sorted(results["cells"].values(), key=lambda cell: order.get(cell["model"], len(order)))
 
@@ -125,7 +126,7 @@ def _listed(names: list[str]) -> str:
 
 def ablations(results: dict) -> str:
     groups: dict[tuple, list[dict]] = {}
-    for cell in _ordered(results):
+    for cell in ordered(results):
         groups.setdefault((cell["model"].partition("@")[0], cell["threads"], cell["trials"]), []).append(cell)
     rows = [
         [*key, *(_mean(mean(ratio(c, [name]) for c in cells)) for name in ABLATIONS)] for key, cells in groups.items()
@@ -135,7 +136,7 @@ def ablations(results: dict) -> str:
 
 def reached(results: dict) -> str:
     rows = []
-    for cell in _ordered(results):
+    for cell in ordered(results):
         found = cell["trials_to_reach_heuristic"]
         if found:
             shown = ["never" if found.get(name, 0) is None else found.get(name, "–") for name in _tuning()]
