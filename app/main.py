@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # streamlit puts o
 import streamlit as st
 
 from app import state
-from app.components import link
+from app.components import keys, link
 from app.components.sidebar import sidebar
 
 # The folder is not called "pages": Streamlit would take that for its older way of making pages.
@@ -18,6 +18,7 @@ pages = [  # in the order of the work
     st.Page("screens/compare.py", title="Compare", icon=":material/balance:"),
     st.Page("screens/tune.py", title="Tune", icon=":material/trending_down:"),
     st.Page("screens/run.py", title="Run", icon=":material/speed:"),
+    st.Page("screens/export.py", title="Export", icon=":material/package_2:"),
     st.Page("screens/lessons.py", title="Lessons", icon=":material/school:"),
 ]
 page = st.navigation(pages, position="top")
@@ -26,4 +27,5 @@ state.settle()
 link.arrive()
 sidebar()
 page.run()
+keys.listen()
 link.write()

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import state
 from app.components import tuning_view
-from app.components.text import table
+from app.components.keys import keys_button
 from app.services import describe
 from app.services.loaded import METHOD_NAMES
 
@@ -16,23 +16,11 @@ NEXT = {
     "": ("screens/compare.py", "Next: compare the partitions", "What each partition gives, in figures and charts."),
     "compare": ("screens/tune.py", "Next: tune", "Search for faster schedules, on this machine or on a device."),
     "tune": ("screens/run.py", "Next: run and verify", "Compile, compare with ONNX Runtime, and measure."),
-    "run": ("screens/lessons.py", "Lessons: why it is so", "Short lessons on what was seen here, with exercises."),
+    "run": ("screens/export.py", "Next: export", "An artifact that runs without this project, and a report."),
+    "export": ("screens/lessons.py", "Lessons: why it is so", "Short lessons on what was seen here, with exercises."),
     "lessons": ("screens/explore.py", "Back to the model", "The model with its partitions."),
 }
 """By the path of a page: the page after it, what to do there, and what that is."""
-
-KEYS = (
-    ("Anywhere", "Ctrl+Z, Ctrl+Y", "Undo and redo an edit"),
-    ("", "M", "Merge the subgraphs of the selected operators"),
-    ("", "S", "Split the selected operators out"),
-    ("", "Alt+Left, Alt+Right", "Back and forward: what was shown and selected before"),
-    ("In a drawing", "F", "Fit it into the panel"),
-    ("", "N, P", "Next and previous operator"),
-    ("", "L", "Lasso"),
-    ("", "+, −, arrows", "Zoom and move"),
-    ("", "Esc", "Leave the lasso, then the selection"),
-    ("", "?", "All keys of the drawing"),
-)
 
 
 def header() -> None:
@@ -42,8 +30,7 @@ def header() -> None:
         if after := NEXT.get(state.session().page):
             page, label, about = after
             st.page_link(page, label=label, icon=":material/arrow_forward:", icon_position="right", help=about)
-        with st.popover("Keys", icon=":material/keyboard:", key="icon-keys", help="Keys", type="tertiary"):
-            table([{"Where": where, "Key": key, "Does": does} for where, key, does in KEYS], wide="Does")
+        keys_button()
 
 
 def _status() -> None:
