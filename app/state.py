@@ -86,7 +86,6 @@ class Session:
         selected: in the panels.
         tuned: key of the tuning session whose result can be compiled, or "".
         methods: the partition that the left and the right panel show.
-        differences: whether the panels are coloured by what differs between them.
         studies: what this session does with each model.
         runs: key of `jobs`, by which an address names them; "" before the first one.
         jobs: for each kind of work the last job that is done, and the one after it.
@@ -107,7 +106,6 @@ class Session:
     selected: Selected = field(default_factory=Selected)
     tuned: str = ""
     methods: dict[str, str] = field(default_factory=lambda: dict(SIDES))
-    differences: bool = False
     studies: dict[Choice, Study] = field(default_factory=dict)
     runs: str = ""
     jobs: Board = field(default_factory=dict)
