@@ -91,14 +91,16 @@ def roofline(
         _roof_line(figure, peak, bandwidth, footprint, dash, (low, high))
     if unfused_bytes and chosen.flops:
         where = chosen.flops / unfused_bytes
-        note = "each operator by itself"
-        figure.add_vline(x=where, line={"color": NEUTRAL, "dash": "dot", "width": 1.5}, annotation_text=note)
+        figure.add_vline(x=where, line={"color": NEUTRAL, "dash": "dot", "width": 1.5})
+        _annotate(figure, where, "each operator by itself")
     _scatter(figure, [point for point in shown if point is not chosen], "others", NEUTRAL, 8)
     _scatter(figure, [point for point in shown if point is chosen], chosen.name, ORANGE, 15)
     lowest = min((point.flops / point.seconds for point in shown), default=peak / 100)
-    figure.update_xaxes(type="log", range=[math.log10(low), math.log10(high)], title="FLOP for each byte moved")
+    figure.update_xaxes(
+        type="log", range=[math.log10(low), math.log10(high)], title="FLOP for each byte moved", dtick=1
+    )
     bottom = math.log10(min(lowest, peak / 30) / MARGIN)
-    figure.update_yaxes(type="log", range=[bottom, math.log10(peak * 2)], title="FLOP/s", exponentformat="SI")
+    figure.update_yaxes(type="log", range=[bottom, math.log10(peak * 2)], title="FLOP/s", exponentformat="SI", dtick=1)
     return _styled(figure)
 
 
@@ -141,6 +143,12 @@ def _scatter(figure: go.Figure, points: Sequence[Point], name: str, hue: str, si
         },
         hovertemplate="%{text}<extra></extra>",
     )
+
+
+def _annotate(figure: go.Figure, x: float, text: str) -> None:
+    """Beside a vertical line, at the bottom; on a logarithmic axis annotations stand at the logarithm."""
+    where = {"x": math.log10(x), "y": 0, "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+    figure.add_annotation(**where, text=text, showarrow=False, font={"size": 11, "color": NEUTRAL})
 
 
 def _hover(point: Point) -> str:

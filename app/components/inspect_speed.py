@@ -20,6 +20,7 @@ from app.services.loaded import View
 from app.services.study import Study
 from app.services.tuning import session_store
 from visualizers.roofline import roofline
+from visualizers.units import count
 
 HEIGHT = 340
 
@@ -65,6 +66,6 @@ def _roofline(known, found, study: Study, view: View, index: int) -> None:
         st.plotly_chart(figure, height=HEIGHT, config={"displaylogo": False}, key=key, alt=text)
     st.caption(plain(text))
     st.caption(
-        f"Peak and bandwidths: measured on this machine with {known.threads} threads when this was first asked; what "
-        "else runs makes them worse. Filled points are measured, open ones estimated."
+        f"Peak and bandwidths: measured on this machine with {count(known.threads, 'thread')} when this was first "
+        "asked; what else runs makes them worse. Filled points are measured, open ones estimated."
     )
