@@ -20,6 +20,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import sample_models
@@ -109,7 +110,10 @@ def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Nam
     """Adds what is missing and saves after each cell. Returns whether it came to the end."""
     for cell in chosen:
         known = results["cells"].get(cell.name)
-        if cell.threads > len(allowed_cores()) or (is_done(known, cell, bench.peers) and not args.again):
+        if is_done(known, cell, bench.peers) and not args.again:
+            continue
+        if cell.threads > len(allowed_cores()):
+            bench.say(f"{cell.name}: left out, this process may use {len(allowed_cores())} cores")
             continue
         peers = tuple(dict.fromkeys((*(known or {"peers": {}})["peers"], *bench.peers)))
         try:
@@ -120,7 +124,7 @@ def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Nam
             if str(cell.threads) not in results["limits"]:
                 bench.say(f"Peak and bandwidth of {cell.threads} threads")
                 results["limits"][str(cell.threads)] = measure_limits(cell.threads)
-            record = measured(Bench(**vars(bench) | {"peers": peers}), cell)
+            record = measured(replace(bench, peers=peers), cell)
         except OutOfTime:
             return False
         results["cells"][cell.name] = vars(cell) | record
