@@ -79,8 +79,19 @@ def inspector_tabs(app):
 
 def marks(app):
     """What each panel was told to emphasise, left and right."""
-    told = [json.loads(element.proto.mixed.json or element.proto.json) for element in app.get("bidi_component")]
-    return [one["marks"] for one in told if "sequence" in one]
+    return [one["marks"] for one in told(app, "selected")]
+
+
+def told(app, kind):
+    """What each panel was told, left and right: "selected", "colours" or "file"."""
+    return [one for one in component_data(app) if one.get("kind") == kind]
+
+
+def component_data(app):
+    """The data of each component on the page."""
+    texts = [element.proto.mixed.json or element.proto.json for element in app.get("bidi_component")]
+    found = [json.loads(text) for text in texts if text]
+    return [one for one in found if isinstance(one, dict)]
 
 
 def upload_model(app, name, content):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -255,6 +256,122 @@ def test_keys_step_through_operators_and_fit(panels):
     assert panels.camera(0) != fitted
     panels.page.keyboard.press("f")
     assert panels.camera(0) == fitted
+
+
+def test_arrows_walk_along_edges_and_enter_tells(panels):
+    panels.page.mouse.click(*panels.at(0, 3))
+    panels.page.mouse.move(5, 5)
+    panels.page.keyboard.press("ArrowDown")
+    panels.expect("selected [4] count 1")
+    panels.expect("1 selected: add_4 (S1, 1 in, 1 out)")
+    panels.page.keyboard.press("ArrowUp")
+    panels.expect("selected [3] count 1")
+    panels.page.keyboard.press("Enter")
+    card = panels.page.locator(".card:not([hidden])")
+    card.wait_for()
+    assert "conv2d_3" in card.inner_text()
+    panels.page.keyboard.press("Escape")
+    card.wait_for(state="hidden")
+    assert panels.selected(0) == [3]
+    panels.page.keyboard.press("Escape")
+    panels.expect("selected [] count 0")
+
+
+def test_search_finds_by_every_word_jumps_and_selects_all(panels):
+    panels.page.locator(".stage").first.focus()
+    panels.page.keyboard.press("/")
+    panels.page.keyboard.type("relu")
+    panels.page.keyboard.press("Enter")
+    panels.expect("selected [2] count 1")
+    panels.page.keyboard.press("Enter")
+    panels.expect("selected [5] count 1")
+    panels.until(0, "cy.nodes('.hit').length > 10")
+    count = panels.ask(0, "cy.nodes('.hit').length")
+    panels.expect(f"2 of {count}")
+    panels.page.get_by_role("button", name="Select all").click()
+    panels.expect(f"count {count} subgraph None")
+    panels.until(0, "cy.nodes('.hit').empty()")
+    panels.page.keyboard.press("/")
+    panels.page.keyboard.type(
+        " broadcast /add/8"
+    )  # TVM's pattern and a part of the ONNX node's name; "relu" was selected
+    panels.page.keyboard.press("Enter")
+    panels.expect("selected [8] count 1")
+
+
+def test_a_subgraph_folds_and_unfolds_and_the_selection_stays(panels):
+    panels.page.mouse.click(*panels.at(1, 4))
+    panels.expect("selected [4] count 1")
+    panels.page.keyboard.press("e")
+    panels.until(1, "cy.getElementById('S0').hasClass('folded') && cy.getElementById('4').empty()")
+    assert panels.ask(1, "cy.getElementById('S0').selected()")
+    assert panels.selected(0) == [4]
+    panels.expect("1 selected: part of S0")
+    panels.page.mouse.click(*panels.at(1, "S0"))
+    panels.expect("selected [0, 1, 2, 3, 4, 5, 6, 7, 8] count 9 subgraph 0")
+    panels.until(0, "cy.nodes('.op:selected').length === 9")
+    panels.page.keyboard.press("Enter")
+    panels.until(1, "cy.getElementById('4').nonempty() && cy.getElementById('4').selected()")
+    panels.button("More", panel=1)
+    panels.page.get_by_role("menuitem", name="Fold all subgraphs", exact=True).click()
+    panels.until(1, "cy.nodes('.box').empty() && cy.nodes('.folded').length === cy.nodes('.op').length")
+    assert panels.ask(0, "cy.nodes('.folded').length") == 0
+
+
+def test_colours_come_without_the_drawing(panels):
+    panels.ask(0, "cy.getElementById('3').scratch('seen', true) && true")
+    received = []
+    panels.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
+    panels.page.reload()
+    panels.until(0, "cy && cy.nodes('.op').length > 0")
+    panels.until(1, "cy && cy.nodes('.op').length > 0")
+    drawing = sum(received)
+    received.clear()
+    menu = panels.page.locator("select.colour").first
+    menu.select_option("flops")
+    for panel in (0, 1):
+        panels.until(panel, "cy.nodes('.op').every((node) => node.hasClass('painted'))")
+    assert 0 < sum(received) < drawing / 4
+    colour = "[3, 4].map((op) => cy.getElementById(op).style('background-color'))"
+    assert len(set(panels.ask(0, colour))) == 2, "a convolution does more than an addition"
+    assert panels.ask(0, colour) == panels.ask(1, colour)
+    panels.expect("FLOPs, computed, log scale")
+    assert panels.page.locator("select.colour option:disabled").first.inner_text() == "Latency (not measured yet)"
+    menu.select_option("subgraph")
+    panels.until(1, "cy.nodes('.painted').empty()")
+
+
+def test_the_mini_map_shows_where_the_camera_is_and_moves_it(panels):
+    small = panels.page.locator(".mini-map").first
+    assert not small.is_visible(), "all is in sight"
+    x, y = panels.at(0, 75)
+    panels.page.mouse.move(x, y)
+    for _ in range(5):
+        panels.page.mouse.wheel(0, -300)
+    small.wait_for()
+    in_sight = "(() => { const p = cy.getElementById('0').renderedPosition(); return p.x > 0 && p.y > 0; })()"
+    assert not panels.ask(0, in_sight)
+    panels.button("More", panel=0)
+    panels.page.get_by_role("menuitemcheckbox", name="Link both cameras").first.click()
+    small.click(position={"x": 4, "y": 4})
+    for panel in (0, 1):
+        panels.until(panel, in_sight)
+    assert panels.ask(0, "cy.zoom()") == pytest.approx(panels.ask(1, "cy.zoom()"))
+
+
+def test_the_whole_drawing_is_saved(panels):
+    def saved(kind):
+        panels.button("More", panel=0)
+        with panels.page.expect_download(timeout=10_000) as download:
+            panels.page.get_by_role("menuitem", name=f"Save as {kind}").first.click()
+        return Path(download.value.path()).read_bytes()
+
+    svg = ElementTree.fromstring(saved("SVG"))
+    titles = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == panels.ask(0, "cy.nodes().length") and "conv2d_3" in titles
+    assert len(list(svg.iter("{http://www.w3.org/2000/svg}polyline"))) == 170
+    assert saved("PNG").startswith(b"\x89PNG")
+    assert saved("DOT").decode().count("->") > 170
 
 
 def test_the_hover_card_shows_the_model_s_names_as_text(panels):
