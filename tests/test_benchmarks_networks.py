@@ -390,6 +390,24 @@ def test_cells_are_saved_one_by_one_and_the_rest_is_left_when_the_time_is_up(tmp
     assert command.main(choice) == 0 and "2 of 2 cells are measured.\n" in capsys.readouterr().err
 
 
+def test_what_shall_be_measured_again_is_left_to_a_later_run_where_the_time_is_up(tmp_path, monkeypatch):
+    def out_of_time(bench, cell):
+        raise sessions.OutOfTime
+
+    cell = Cell("bert_tiny@32", 1, 8)
+    old = record(*vars(cell).values(), onnxruntime=1.0, ago=1.0)
+    here = {"environment": store.environment(), **{key: RESULTS[key] for key in ("seed", "limits", "networks")}}
+    store.write(tmp_path, here | {"cells": {cell.name: old}})
+    tuned = command.session_folder(tmp_path, cell, "ago")
+    tuned.mkdir(parents=True)
+    monkeypatch.setattr(command, "measured", out_of_time)
+    choice = ["--cells", "bert_tiny@32", "--threads", "1", "--trials", "8", "--peers", "ago", "--work", str(tmp_path)]
+    command.main([*choice, "--results", str(tmp_path), "--again"])
+    assert tuned.exists() and not command.is_done(store.read(tmp_path)["cells"][cell.name], cell, ("ago",))
+    command.main([*choice, "--results", str(tmp_path), "--anew"])
+    assert not tuned.exists() and store.read(tmp_path)["cells"][cell.name]["peers"] == old["peers"]
+
+
 def test_peers_that_took_part_before_take_part_again(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(command, "measured", lambda bench, cell: seen.append(bench.peers) or dict(CELL))

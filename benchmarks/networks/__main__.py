@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -30,7 +31,7 @@ from ago_core.tuning.shipped import FOLDER
 from benchmarks.networks import plots, report, store
 from benchmarks.networks.cells import BUDGETS, THREADS, Cell, cells
 from benchmarks.networks.limits import measure_limits
-from benchmarks.networks.measure import Bench, measured, network, ship, where
+from benchmarks.networks.measure import Bench, measured, network, session_folder, ship, where
 from benchmarks.networks.peers import AGO, PEERS, REFERENCE, peers_of
 from benchmarks.networks.race import ROUNDS
 from benchmarks.networks.sessions import OutOfTime
@@ -71,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), metavar="N", help="stop before so many have passed"
     )
-    parser.add_argument("--again", action="store_true", help="let the peers of these cells take turns again")
+    parser.add_argument("--again", action="store_true", help="these cells' peers shall take turns again")
+    parser.add_argument("--anew", action="store_true", help="the same, and --peers tune anew: after a change of code")
     parser.add_argument(
         "--work", type=Path, default=_default_work(), metavar="DIR", help="default: in the cache folder"
     )
@@ -108,9 +110,11 @@ class _Line:
 
 def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Namespace) -> bool:
     """Adds what is missing and saves after each cell. Returns whether it came to the end."""
+    if args.again or args.anew:
+        _set_aside(bench, chosen, results, args)
     for cell in chosen:
         known = results["cells"].get(cell.name)
-        if is_done(known, cell, bench.peers) and not args.again:
+        if is_done(known, cell, bench.peers):
             continue
         if cell.threads > len(allowed_cores()):
             bench.say(f"{cell.name}: left out, this process may use {len(allowed_cores())} cores")
@@ -134,6 +138,16 @@ def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Nam
     return True
 
 
+def _set_aside(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Namespace) -> None:
+    """Marks records as to be measured again, by this run or a later one; until then they are reported."""
+    for cell in chosen:
+        if cell.name in results["cells"]:
+            results["cells"][cell.name]["stale"] = True
+        for peer in bench.peers if args.anew else ():
+            shutil.rmtree(session_folder(bench.work, cell, peer), ignore_errors=True)
+    store.write(args.results, results)
+
+
 def _network(model: str, bench: Bench) -> dict:
     bench.say(f"{model}: its partitions")
     try:
@@ -151,9 +165,9 @@ def _largest_budget(results: dict, cell: Cell) -> int:
 
 
 def is_done(record: dict | None, cell: Cell, peers: tuple[str, ...]) -> bool:
-    """Whether all of the peers have taken part."""
+    """Whether all of the peers have taken part, and none shall do so again."""
     wanted = {name for name in peers_of(cell.trials) if name in {REFERENCE, *peers}}
-    return record is not None and wanted <= set(record["peers"])
+    return record is not None and not record.get("stale") and wanted <= set(record["peers"])
 
 
 def _progress(chosen: list[Cell], results: dict, peers: list[str], finished: bool) -> str:
