@@ -14,6 +14,7 @@ from pathlib import Path
 import streamlit as st
 
 from ago_core.errors import UserError
+from ago_core.partition.history import History
 from ago_core.partition.partition import Partition
 from app.services.address import Address
 from app.services.boards import Board, boards
@@ -81,6 +82,7 @@ class Session:
         own_file: whether the sidebar offers to upload a file, instead of the samples.
         wanted: the model and the address that is being opened, until that model is there.
         written: what stands in the address.
+        kept: the edited partition that was kept last, and its keys in the address.
         page: path of the page that was shown last; None before the first one.
         error: one sentence about the last choice, or "".
         selected: in the panels.
@@ -101,6 +103,7 @@ class Session:
     own_file: bool = False
     wanted: tuple[Choice, Address] | None = None
     written: dict[str, list[str]] = field(default_factory=dict)
+    kept: tuple[History, tuple[str, str]] | None = None
     page: str | None = None
     error: str = ""
     selected: Selected = field(default_factory=Selected)

@@ -185,11 +185,13 @@ def current(own: state.Session) -> Address:
 
 
 def _kept(own: state.Session, study: Study) -> tuple[str, str]:
-    """The keys under which the edited partition is kept."""
+    """The keys under which the edited partition is kept; computed anew only after an edit."""
     if study.history is None:
         return "", ""
-    try:
-        return edit_store.keep(study.history, edit_store.edits_folder())
-    except UserError as error:
-        own.error = str(error)
-        return "", ""
+    if own.kept is None or own.kept[0] is not study.history:
+        try:
+            own.kept = study.history, edit_store.keep(study.history, edit_store.edits_folder())
+        except UserError as error:
+            own.error = str(error)
+            return "", ""
+    return own.kept[1]
