@@ -234,7 +234,7 @@ def test_a_merge_is_estimated_before_it_is_made(edited, monkeypatch):
     edited.button(key="estimate-edit").click().run()
     asked = edit_times.thought_of(study(edited), (u, v)).values()
     until(edited, lambda: all(edit_times.asked(edit).done for edit in asked))
-    assert "Merging: about 20.0 µs → 15.0 µs (−5.00 µs), an estimate" in text(edited).replace("*", "")
+    assert "Merging, estimated: about 20.0 µs → 15.0 µs (−5.00 µs)" in text(edited).replace("*", "")
     assert len(study(edited).history.past) == 0, "nothing was edited"
 
 
@@ -275,6 +275,7 @@ def test_spreads_of_an_edit_that_overlap_are_said(merged):
     edit = edit_times.last_edit(study(merged))
     assert "overlap" in edit_times.measured_text(times_of(edit, 1e-5, 1.05e-5))
     assert "overlap" not in edit_times.measured_text(times_of(edit))
+    assert "(no change)" in edit_times.measured_text(times_of(edit, 1e-5, 1e-5))
 
 
 def test_the_command_gets_both_partitions(merged, tmp_path):

@@ -13,7 +13,9 @@ from benchmarks.synthetic import block_groups, inception_graph, residual_graph
 from visualizers import charts
 from visualizers.dot import subgraph_dot
 from visualizers.dot_engine import find_dot
+from visualizers.gantt import Bar, gantt
 from visualizers.palette import METHOD_HUES
+from visualizers.waterfall import Step, signed, waterfall
 
 
 def bars(figure):
@@ -82,9 +84,49 @@ def test_operator_kinds_counts_every_operator_and_sets_complex_ones_apart():
     assert sum(sum(rows.values()) for rows in counts.values()) == len(graph)
 
 
+STEPS = [Step("S1 → S0", -2e-6, "gained"), Step("S2 → S1", 5e-7, "lost"), Step("Not in kernels", 0.0, "")]
+LANES = {
+    "before": [Bar("S0", 0.0, 4e-6, 0, "conv"), Bar("S1", 4e-6, 1e-8, 9, "relu")],
+    "after": [Bar("S0", 0.0, 3e-6, 0, "conv, relu")],
+}
+
+
+def test_a_waterfall_ends_at_the_sum_of_its_steps():
+    (trace,) = waterfall(STEPS, "Gains", "All").data
+    assert list(trace.measure) == ["relative"] * 3 + ["total"]
+    assert list(trace.x[:3]) == pytest.approx([-2.0, 0.5, 0.0])
+    assert list(trace.text) == ["−2.00 µs", "+0.50 µs", "0 µs", "−1.50 µs"]
+    assert trace.decreasing.marker.color != trace.increasing.marker.color
+
+
+def test_a_waterfall_has_room_for_its_numbers():
+    low, high = waterfall(STEPS, "Gains", "All").layout.xaxis.range
+    assert low < -2.0 and high > 0.0
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [(-12.34, "−12.3 µs"), (1234.4, "+1,234 µs"), (0.001, "0 µs"), (-0.5, "−0.50 µs")],
+)
+def test_changes_carry_their_sign(microseconds, text):
+    assert signed(microseconds) == text
+
+
+def test_kernels_of_the_same_operators_look_alike_in_both_lanes():
+    before, after = gantt(LANES, "Kernels").data
+    assert before.marker.color[0] == after.marker.color[0]
+    looks = list(zip(before.marker.color, before.marker.pattern.shape))
+    assert looks[0] != looks[1]
+    assert list(before.base) == pytest.approx([0.0, 4.0]) and list(before.x) == pytest.approx([4.0, 0.01])
+    assert list(before.text) == ["S0", ""], "a bar that is too narrow says its name on hover alone"
+    assert before.customdata[1][0] == "S1"
+
+
 @pytest.mark.parametrize(
     "figure",
     [
+        waterfall(STEPS, "Gains", "All"),
+        gantt(LANES, "Kernels"),
         charts.subgraph_sizes({"a": [], "b": [1]}),
         charts.complex_per_subgraph({"a": [1]}),
         charts.weight_distribution({"a": [1.0]}),

@@ -72,13 +72,13 @@ def _thought(study: Study, thought: Mapping[str, Edit]) -> None:
         )
         return
     for kind, task in tasks.items():
-        st.markdown(f":small[:material/calculate: **{NAMES[kind]}:** {_estimated(task)}]", help=ESTIMATE)
+        st.markdown(f":small[:material/calculate: **{NAMES[kind]}, estimated:** {_estimated(task)}]", help=ESTIMATE)
 
 
 def _estimated(task: Task) -> str:
     if not task.done:
         return "estimating …"
-    return plain(task.error or f"{times.estimate_text(task.result)}, an estimate")
+    return plain(task.error or times.estimate_text(task.result))
 
 
 def _last(study: Study, edit: Edit) -> None:

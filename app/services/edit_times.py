@@ -160,4 +160,5 @@ def measured_text(found: EditTimes) -> str:
 
 
 def _change(before: float, after: float) -> str:
-    return f"{milliseconds(before)} → {milliseconds(after)} ({signed((after - before) * 1e6)})"
+    change = signed((after - before) * 1e6)
+    return f"{milliseconds(before)} → {milliseconds(after)} ({'no change' if change == '0 µs' else change})"
