@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ago_core.errors import UserError
+from app import state
 from app.lessons import LESSONS
 from app.lessons import page as lessons_page
 from app.services.models import ModelStore
@@ -133,14 +134,14 @@ def test_a_model_that_cannot_be_loaded_is_told_and_tried_again(monkeypatch):
         time.sleep(0.02)
 
 
-def test_the_lessons_model_is_seen_in_the_explorer(app):
-    app.switch_page(LIST).run()
-    app.button(key="open-dividing").click().run()
-    lesson = next(one for one in LESSONS if one.key == "dividing")
-    assert app.session_state[lessons_page.KEY].lesson == "dividing"
+def test_the_lessons_model_is_seen_in_the_explorer(app, store, monkeypatch):
+    monkeypatch.setattr(state, "model_store", lambda: store)
+    lesson = next(one for one in LESSONS if one.key == "cycles")
+    begin(app.switch_page(LIST).run(), lesson)
     app.button(key="to-explorer").click().run()
-    assert own(app).loading is None or own(app).loading[0].name == lesson.model
-    assert own(app).sample == lesson.model
+    settle(app)
+    assert own(app).choice.name == lesson.model
+    assert own(app).page == "", "the model's page"
 
 
 def test_the_app_opens_the_list(app):

@@ -17,6 +17,8 @@ KEY, TASK_KEY = "lessons", "lesson-model"
 PARAMETER = "lesson"
 EXPLORER = "screens/explore.py"
 POLL_SECONDS = 0.4
+_STYLE = "<style>[class*='st-key-step-'] kbd { display: none; }</style>"
+"""The keys stand in the tooltips."""
 COLUMNS = 2
 
 
@@ -93,6 +95,7 @@ def _card(own: Progress, index: int, suggested: bool) -> None:
 
 
 def _lesson(own: Progress, lesson: Lesson) -> None:
+    st.html(_STYLE)
     _head(own, lesson)
     loaded = None
     if lesson.loads:
@@ -169,20 +172,43 @@ def _step_content(own: Progress, lesson: Lesson, loaded: Loaded | None) -> None:
     scene = Scene(loaded, f"{lesson.key}-{index}", own.answers.get(place), own.outcomes.get(place))
     left, right = st.columns([5, 6], gap="medium")
     with left:
-        st.caption(f"Step {index + 1} of {len(lesson.steps)} {_dots(own, lesson)}")
+        _steps(own, lesson, index)
         st.markdown(f"**{step.title}**")
         st.markdown(told(step.text, loaded))
         with st.container(border=True, gap="small", key="exercise"):
             st.markdown(f":material/edit_note: {told(step.exercise.question, loaded)}")
             _exercise(own, lesson, loaded, scene)
-        _foot(own, lesson, index)
+        if index == len(lesson.steps) - 1 and own.finished(lesson):
+            _finished(own, lesson)
     with right:
         step.show(scene)
 
 
-def _dots(own: Progress, lesson: Lesson) -> str:
-    solved = [(lesson.key, index) in own.solved for index in range(len(lesson.steps))]
-    return "".join(":material/check_circle:" if one else ":material/radio_button_unchecked:" for one in solved)
+def _steps(own: Progress, lesson: Lesson, index: int) -> None:
+    """Which step this is, and the way to the others; above the text, where it stays in sight."""
+    solved = [(lesson.key, step) in own.solved for step in range(len(lesson.steps))]
+    dots = "".join(":material/check_circle:" if one else ":material/radio_button_unchecked:" for one in solved)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(width="stretch", gap=None):
+            st.caption(f"Step {index + 1} of {len(lesson.steps)} {dots}")
+        _turn(own, lesson, index - 1, "Back", "Left")
+        _turn(own, lesson, index + 1, "Next", "Right", stands_out=solved[index])
+
+
+def _turn(own: Progress, lesson: Lesson, to: int, label: str, arrow: str, stands_out: bool = False) -> None:
+    possible = 0 <= to < len(lesson.steps)
+    st.button(
+        label,
+        key=f"step-{label.lower()}",
+        icon=f":material/{'arrow_back' if label == 'Back' else 'arrow_forward'}:",
+        icon_position="left" if label == "Back" else "right",
+        shortcut=f"Ctrl+{arrow}",
+        help=f"Ctrl+{arrow}",
+        type="primary" if stands_out and possible else "secondary",
+        disabled=not possible,
+        on_click=own.go,
+        args=(lesson, to),
+    )
 
 
 def _exercise(own: Progress, lesson: Lesson, loaded: Loaded | None, scene: Scene) -> None:
@@ -207,33 +233,6 @@ def _said(outcome: Outcome) -> None:
         st.success(f"**Right.** {outcome.why}", icon=":material/check_circle:")
     else:
         st.warning(f"**Not yet.** {outcome.why}", icon=":material/lightbulb:")
-
-
-def _foot(own: Progress, lesson: Lesson, index: int) -> None:
-    last = index == len(lesson.steps) - 1
-    with st.container(horizontal=True, gap="small"):
-        st.button(
-            "Back",
-            key="step-back",
-            icon=":material/arrow_back:",
-            shortcut="Ctrl+Left",
-            disabled=index == 0,
-            on_click=own.go,
-            args=(lesson, index - 1),
-        )
-        if not last:
-            st.button(
-                "Next",
-                key="step-next",
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                shortcut="Ctrl+Right",
-                type="primary" if (lesson.key, index) in own.solved else "secondary",
-                on_click=own.go,
-                args=(lesson, index + 1),
-            )
-    if last and own.finished(lesson):
-        _finished(own, lesson)
 
 
 def _finished(own: Progress, lesson: Lesson) -> None:
