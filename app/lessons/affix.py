@@ -36,7 +36,6 @@ def _show_neighbours(scene: Scene) -> None:
     found = affix_set(clusters, growing, Rule.STAGES) if solved else []
     legend = ((CLUSTER, "growing"), (AFFIX, "affix set")) if solved else ((CLUSTER, "growing"),)
     marks = Marks({CLUSTER: (str(growing),), AFFIX: tuple(map(str, found))}, legend)
-    drawing(scene, part.graph, single(part.graph), LABEL, marks)
     table(
         [
             {"Neighbour": part.graph.operators[op].name, "Stage": str(clusters.stage[op])}
@@ -45,6 +44,7 @@ def _show_neighbours(scene: Scene) -> None:
         + [{"Neighbour": f"({GROWING} itself)", "Stage": str(clusters.stage[growing])}],
         "Neighbour",
     )
+    drawing(scene, part.graph, single(part.graph), LABEL, marks)
 
 
 def neighbours(part: Excerpt) -> list[int]:

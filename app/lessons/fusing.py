@@ -163,8 +163,8 @@ LESSON = Lesson(
         Step(
             "What a depthwise consumer allows",
             f"In the other direction, `{DEPTHWISE}` reads the result of the pointwise convolution before it. It does "
-            "not sum over channels, but its window of 3×3 moves over rows and columns. So which axes can be cut is "
-            "just the opposite. This is why AGO tiles the two kinds of pairs differently.",
+            "not sum over channels, but its window of 3×3 moves over rows and columns. This is why AGO tiles the two "
+            "kinds of pairs differently.",
             _show_two,
             Exercise(
                 f"Which axes of the tensor that `{DEPTHWISE}` reads can be cut with nothing computed twice?",
@@ -183,8 +183,8 @@ LESSON = Lesson(
         Step(
             "Does the tile fit?",
             "The tile must stay in a cache between the moment it is written and the moment it is read, or nothing is "
-            "won. Smaller tasks need less room, but each begins with cold loops and cannot use its whole vectors as "
-            "well. The scheduler estimates the time of every possible task and takes the best.",
+            "won. Smaller tasks need less room, but each starts its loops anew, which takes time too. The scheduler "
+            "estimates the time of every possible task and takes the best.",
             _show_code,
             Exercise(
                 "How many KiB of the depthwise convolution's result does one task hold?", ask.number("KiB", 1), _held
