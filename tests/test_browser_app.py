@@ -303,6 +303,11 @@ def test_a_page_can_be_opened_directly(page, server):
     row = page.get_by_role("row").filter(has_text="Parallel regions")
     row.filter(has_text=re.compile("Parallel regions[0-9]+")).wait_for(timeout=20_000)
     assert "model=squeezenet" in page.url
+    page.get_by_role("link", name="Run", exact=True).click()
+    page.wait_for_url(re.compile("run.model=squeezenet"))
+    page.go_back()
+    page.wait_for_url(re.compile("compare.model=squeezenet"))
+    reads(page, "Jain's index")
 
 
 def _wait_for_port(port, seconds=30):

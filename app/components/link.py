@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -17,6 +19,10 @@ from app.services.models import DEFAULT_SAMPLE, Choice
 from app.services.study import Study
 from app.services.tuning import session_store
 from visualizers.colouring import Colour
+
+_one_step = st.components.v2.component(
+    "ago_one_step", js=(Path(__file__).parent / "link.js").read_text(encoding="utf-8")
+)
 
 
 def follow(page: str) -> None:
@@ -143,6 +149,11 @@ def _results(own: state.Session, study: Study, address: Address) -> None:
     own.tuned = address.tuned
     if address.runs and found is None:
         raise UserError("What was run before is not kept by this server any more: run it again.")
+
+
+def listen() -> None:
+    """Makes turning to a page one step of the browser's history; it shows nothing itself."""
+    _one_step(key="one-step")
 
 
 def write() -> None:
