@@ -206,7 +206,7 @@ def test_sessions_of_this_machine_can_be_compared(monkeypatch, app, tmp_path):
     monkeypatch.setattr(comparing, "results", lambda *_: rows)
     monkeypatch.setattr(comparing, "result", lambda folder, graph: (partition, 1))
     found = comparing.plans(study(app), SimpleNamespace(rows=list))
-    assert found["session:mine"] == Plan(partition, tuned=tmp_path) and "session:far" not in found
+    assert found["session:mine"] == Plan(partition, tuned=tmp_path, threads=1) and "session:far" not in found
     assert comparing.plan_title("session:mine") == "Tuned by mine"
 
 

@@ -98,12 +98,16 @@ def test_a_file_that_cannot_be_read_counts_as_none(plan, content):
 
 
 def test_a_job_measures_its_plans_in_turns(plan, tmp_path):
-    work = Measuring(Choice("net", (("n", 2),)), (plan, replace(plan, fusion=False), replace(plan, tuned=tmp_path)))
+    work = Measuring(
+        Choice("net", (("n", 2),)), (plan, replace(plan, fusion=False), replace(plan, tuned=tmp_path, threads=2))
+    )
     work.prepare(tmp_path)
     command, _, first, second, third, *rest = work.arguments(tmp_path)
     assert command == "profile" and second == f"{tmp_path / 'plan-1.json'}:no-fusion" and third == str(tmp_path)
     assert json.loads(Path(first).read_text()) == plan.partition.to_json()
     assert rest[:4] == ["--dim", "n=2", "--keep", str(profiles_folder())]
+    assert rest[4:6] == ["--threads", "2"], "a session's schedules are for its threads, so all plans run on as many"
+    assert "--threads" not in Measuring(Choice("net"), (plan,)).arguments(tmp_path)
 
 
 def test_what_a_job_reports_is_read(plan):

@@ -10,8 +10,8 @@ import streamlit as st
 from app import state
 from app.components import compare_view
 from app.components.guard import guarded
+from app.components.job_status import status
 from app.components.loading import POLL_SECONDS
-from app.components.runner import status
 from app.components.text import plain, table
 from app.services import comparing
 from app.services.measured import Measured, Measuring, Plan, measured_plan

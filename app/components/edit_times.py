@@ -8,8 +8,8 @@ import streamlit as st
 
 from app import state
 from app.components.guard import guarded
+from app.components.job_status import status
 from app.components.loading import POLL_SECONDS
-from app.components.runner import status
 from app.components.text import plain
 from app.services import edit_times as times
 from app.services.edit_times import Edit, TimingEdit

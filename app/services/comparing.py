@@ -25,7 +25,7 @@ APART_SECONDS = 600.0
 """Profiles that are further apart may have met another machine: warmer, or busier."""
 BUSY = 1.5
 """Times the sum of its kernels: a whole that takes longer was interrupted by something else."""
-FIGURE, MEASURED, ABOUT = "Figure", "Measured or computed", "What it says"
+FIGURE, MEASURED, ABOUT = "Figure", "How", "What it says"
 
 
 def plans(study: Study, store: SessionStore) -> dict[str, Plan]:
@@ -41,7 +41,9 @@ def plans(study: Study, store: SessionStore) -> dict[str, Plan]:
     for row in results(store.rows(), study.graph.model_hash):
         if row.threads:  # of this machine: what was tuned for another one does not run here
             try:
-                found[f"session:{row.key}"] = Plan(result(row.folder, study.graph)[0], tuned=row.folder)
+                found[f"session:{row.key}"] = Plan(
+                    result(row.folder, study.graph)[0], tuned=row.folder, threads=row.threads
+                )
             except UserError:
                 continue
     return found
@@ -169,10 +171,6 @@ def _traffic(graph: OpGraph, plan: Plan, _found: Measured) -> str:
     return nbytes(traffic(graph, plan))
 
 
-def _rate(graph: OpGraph, plan: Plan, found: Measured) -> str:
-    return f"{traffic(graph, plan) / found.profile.sum_of_parts / 1e9:.3g} GB/s"
-
-
 _FIGURES = (
     ("End to end", "measured", "An inference without any clock inside: the median and the quartiles.", _whole),
     ("Sum of the kernels", "measured", "Of each subgraph the median, each call timed in its place.", _parts),
@@ -184,8 +182,12 @@ _FIGURES = (
     ),
     ("Kernels", "measured", "Called in an inference.", _kernels),
     ("Between subgraphs", "computed", "Bytes that one subgraph writes for another to read.", _crossing),
-    ("Read and written", "computed", "Bytes of all subgraphs' inputs, weights and results, each once.", _traffic),
-    ("Traffic a second", "both", "Bytes read and written over the sum of the kernels: caches may serve a part.", _rate),
+    (
+        "Read and written",
+        "computed",
+        "Bytes of all subgraphs' inputs, weights and results, each once and whole, tables that are looked up too.",
+        _traffic,
+    ),
 )
 
 

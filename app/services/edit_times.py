@@ -96,20 +96,20 @@ class TimingEdit:
 
     def arguments(self, folder: Path) -> list[str]:
         dims = [part for name, size in self.choice.dims for part in ("--dim", f"{name}={size}")]
-        keep = ["--keep", str(edits_folder())]
+        keep = ["--keep", str(times_folder())]
         files = [str(folder / BEFORE), str(folder / AFTER)]
         return [self.kind, str(self.choice.spec), *files, *dims, *keep, "--json", "--progress"]
 
 
-def edits_folder() -> Path:
+def times_folder() -> Path:
     """Beside the profiles."""
-    return profiles_folder().parent / "edits"
+    return profiles_folder().parent / "edit-times"
 
 
 def measured_edit(edit: Edit) -> EditTimes | None:
     """The newest times of an edit; None where it was never measured."""
     try:
-        return edit_times_from_json(json.loads((edits_folder() / f"{edit.key}.json").read_text()))
+        return edit_times_from_json(json.loads((times_folder() / f"{edit.key}.json").read_text()))
     except (OSError, ValueError, UserError):
         return None
 

@@ -32,11 +32,13 @@ class Plan:
         partition: of the model.
         fusion: whether the default schedule may put several stages into one nest (intensive fusion).
         tuned: the folder of the session whose functions are compiled; None for default schedules.
+        threads: that the session tuned for; 0 for as many as this machine has cores.
     """
 
     partition: Partition
     fusion: bool = True
     tuned: Path | None = None
+    threads: int = 0
 
     @property
     def key(self) -> str:
@@ -126,7 +128,9 @@ class Measuring:
         dims = [part for name, size in self.choice.dims for part in ("--dim", f"{name}={size}")]
         plans = [_named(plan, folder / PLAN_FILE.format(number)) for number, plan in enumerate(self.plans)]
         keep = ["--keep", str(profiles_folder())]
-        return [self.kind, str(self.choice.spec), *plans, *dims, *keep, "--json", "--progress"]
+        threads = max(plan.threads for plan in self.plans)
+        count = ["--threads", str(threads)] if threads else []
+        return [self.kind, str(self.choice.spec), *plans, *dims, *keep, *count, "--json", "--progress"]
 
 
 def _named(plan: Plan, file: Path) -> str:
