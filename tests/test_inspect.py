@@ -268,7 +268,7 @@ def test_tuned_functions_inside_a_subgraph_are_listed(model, partition, several,
     store = SimpleNamespace(rows=lambda: [row])
     members = partition.subgraphs[several]
     (tuned,) = tuned_parts(store, model.graph, members)
-    assert tuned.whole and tuned.trial == 7 and tuned.title(model.graph) == "Tuned in night: 200 µs"
+    assert tuned.whole and tuned.trial == 7 and tuned.title(model.graph) == "Tuned in night: 200 µs, trial 7"
     (part,) = tuned_parts(store, model.graph, (*members, max(members) + 1))
     assert not part.whole and "its part of" in part.title(model.graph)
     assert tuned_parts(store, model.graph, members[1:]) == []

@@ -18,6 +18,7 @@ from visualizers.code import assembly_marks, shared_nests, tir_marks
 from visualizers.units import count
 
 BEFORE, AFTER = "Before scheduling", "After scheduling"
+ANALYTIC = "Analytic schedule, no trial"
 TRACE_HEIGHT, LOOP_HEIGHT = 300, 380
 COUNT_HELPS = {
     "Spills": "Reads and writes of the stack: sums or addresses that found no register. None is best.",
@@ -40,14 +41,15 @@ def _source(study: Study, view: View, index: int) -> Tuned | None:
     found = tuned_parts(session_store(), study.graph, view.partition.subgraphs[index])
     if not found:
         return None
-    return st.selectbox(
+    titles = {ANALYTIC: None} | {one.title(study.graph): one for one in found}
+    chosen = st.selectbox(
         "Schedule",
-        [None, *found],
-        format_func=lambda one: one.title(study.graph) if one else "Analytic schedule, no trial",
+        list(titles),
         key=f"schedule-of-{view.partition.model_hash[:8]}-{view.method}-{index}",
         label_visibility="collapsed",
         width=420,
     )
+    return titles[chosen]
 
 
 def _inspection(study: Study, view: View, index: int, tuned: Tuned | None) -> Task:

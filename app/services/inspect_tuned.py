@@ -44,7 +44,7 @@ class Tuned:
         """For a choice among several."""
         first = next((op for op in self.operators if graph.operators[op].is_complex), self.operators[0])
         part = "" if self.whole else f", its part of {graph.operators[first].name}"
-        return f"Tuned in {self.session}{part}: {milliseconds(self.seconds)}"
+        return f"Tuned in {self.session}{part}: {milliseconds(self.seconds)}, trial {self.trial}"
 
 
 def tuned_parts(store: SessionStore, graph: OpGraph, members: tuple[int, ...]) -> list[Tuned]:
