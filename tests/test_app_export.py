@@ -180,6 +180,16 @@ def test_an_export_can_be_cancelled(page, command):
     assert "Cancelled after" in text(idle(page))
 
 
+def test_the_page_of_results_says_what_it_waits_for(page, command):
+    command("time.sleep(30)")
+    button(page, "Make the artifact").click().run()
+    page.switch_page("screens/run.py").run()
+    assert "squeezenet@56, AGO, 9 subgraphs, export" in text(page)
+    button(page, "Cancel").click().run()
+    idle(page)
+    assert "9 subgraphs, export" not in text(page)
+
+
 def test_without_a_linker_it_says_what_to_install(page, monkeypatch):
     monkeypatch.setattr(exports, "obstacle", lambda preset: "An export needs a linker.")
     page.run()

@@ -12,7 +12,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from ago_core.artifacts import archive, layout
 from ago_core.artifacts.example import quoted
@@ -135,6 +137,19 @@ def test_it_runs_with_the_runtime_and_numpy_alone(unpacked):
     code, modules, libraries = json.loads(done.stdout.splitlines()[-1])
     assert code == 0 and "tvm_compiler" not in libraries
     assert not {"ago_core", "onnx", "onnxruntime", "networkx", "xgboost"} & set(modules)
+
+
+def test_what_needs_a_library_of_the_runtime_runs_too(tmp_path, capsys):
+    constant = helper.make_tensor("k", TensorProto.INT64, [1], [4])
+    shapes = {"x": (TensorProto.FLOAT, 16), "v": (TensorProto.FLOAT, 4), "i": (TensorProto.INT64, 4)}
+    x, v, i = (helper.make_tensor_value_info(name, kind, [2, size]) for name, (kind, size) in shapes.items())
+    graph = helper.make_graph([helper.make_node("TopK", ["x", "k"], ["v", "i"])], "sorts", [x], [v, i], [constant])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "sorts.onnx"
+    )
+    assert main(["export", str(tmp_path / "sorts.onnx"), "--runs", "3", "--output", str(tmp_path / "out")]) == 0
+    manifest = open_artifact(tmp_path / "out").manifest
+    assert manifest["reloaded"]["correct"] and [spec["dtype"] for spec in manifest["outputs"]] == ["float32", "int64"]
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")

@@ -38,6 +38,8 @@ FIELDS: Mapping[str, type | tuple] = {
     "reference_ms": (dict, type(None)),
     "reloaded": (dict, type(None)),
 }
+DERIVED = ("kind", "tag", "keys", "feature.")
+"""Beginnings of a target's attributes that say nothing of their own."""
 LATENCIES = ("latency_ms", "reference_ms")
 
 
@@ -185,3 +187,13 @@ def _json(archive: Archive, name: str) -> Json:
 
 def _damaged(archive: Archive, reason: str) -> UserError:
     return UserError(f"{archive.name} is damaged: {reason}.")
+
+
+def target_text(target: str) -> str:
+    """TVM's target as people write it, such as "llvm -mcpu=znver5 -num-cores=2", without what follows from that."""
+    try:
+        attributes = dict(json.loads(target))
+    except (ValueError, TypeError):
+        return target
+    told = {name: value for name, value in attributes.items() if not name.startswith(DERIVED)}
+    return " ".join([str(attributes.get("kind", "")), *(f"-{name}={value}" for name, value in told.items())])

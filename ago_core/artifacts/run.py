@@ -6,6 +6,7 @@ python run.py INPUTS.npz OUTPUTS.npz    run on inputs by name, write the outputs
 """
 
 import argparse
+import ctypes
 import json
 import math
 import os
@@ -22,6 +23,8 @@ HERE = Path(__file__).resolve().parent
 
 
 def load(manifest):
+    for extra in Path(tvm.__file__).parent.glob("lib/libtvm_runtime_extra.*"):  # sorting and the like
+        ctypes.CDLL(str(extra))  # TVM without its compiler does not load it by itself
     library = tvm.runtime.load_module(str(HERE / manifest["library"]))
     return VirtualMachine(library, tvm.cpu())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ago_core.artifacts.inspect import Opened, open_artifact
+from ago_core.artifacts.inspect import Opened, open_artifact, target_text
 from ago_core.cli.common import show
 
 
@@ -34,7 +34,7 @@ def _text(data: dict) -> str:
     made = f"tuned by the session {manifest['tuned']}" if manifest["tuned"] else "not tuned"
     lines = [
         f"{data['artifact']}: {manifest['model']}, {manifest['method']}, {made}",
-        f"  exported {manifest['exported_at']} for {manifest['preset']}: {manifest['target']}",
+        f"  exported {manifest['exported_at']} for {manifest['preset']}: {target_text(manifest['target'])}",
         *_measured(manifest),
         f"  {sum(map(len, data['subgraphs']))} operators in {len(data['subgraphs'])} subgraphs:",
         *(f"    S{index}: {' '.join(names)}" for index, names in enumerate(data["subgraphs"])),
@@ -42,6 +42,8 @@ def _text(data: dict) -> str:
     if data["records"]:
         lines.append(f"  {len(data['records'])} tuned schedules, measured by themselves:")
         lines += [f"    S{row['subgraph']}: trial {row['trial']}, {_milliseconds(row)}" for row in data["records"]]
+    elif manifest["tuned"]:
+        lines.append("  the session kept the default schedules")
     lines += ["  made again, in the unpacked folder, by:", *(f"    {command}" for command in data["commands"])]
     return "\n".join(lines)
 
@@ -53,11 +55,12 @@ def _measured(manifest: dict) -> list[str]:
     lines = [f"  {where}: {_latency(data['latency_ms'])}, error {data['max_rel_error']:.1e}" for where, data in found]
     if manifest["reference_ms"]:
         lines.append(f"  ONNX Runtime: {_latency(manifest['reference_ms'])}")
-    return [*lines, f"  on {manifest['machine']}, {manifest['threads']} threads"]
+    threads = manifest["threads"]
+    return [*lines, f"  on {manifest['machine']}, {threads} thread{'s' if threads != 1 else ''}"]
 
 
 def _latency(data: dict) -> str:
-    return f"median {data['median']:.2f} ms (quartiles {data['q1']:.2f} to {data['q3']:.2f}, {len(data['runs'])} runs)"
+    return f"median {data['median']:.3g} ms (quartiles {data['q1']:.3g} to {data['q3']:.3g}, {len(data['runs'])} runs)"
 
 
 def _milliseconds(row: dict) -> str:

@@ -161,12 +161,14 @@ def _run_text(data: dict) -> str:
 
 
 def _export_text(data: dict) -> str:
+    from ago_core.artifacts.inspect import target_text
+
     written = "\n".join([data["path"], *files_text(data["manifest"])])
     found = data["reloaded"] or data["manifest"]
     if found["latency_ms"] is None:
-        return f"{written}\n  for {data['manifest']['target']}; not run: check it there with run.py"
+        return f"{written}\n  for {target_text(data['manifest']['target'])}; not run: check it there with run.py"
     where = "loaded in a clean process" if data["reloaded"] else f"on the device at {found['machine']}"
-    check = f"error {found['max_rel_error']:.1e}, median {found['latency_ms']['median']:.2f} ms"
+    check = f"error {found['max_rel_error']:.1e}, median {found['latency_ms']['median']:.3g} ms"
     return f"{written}\n  {where}: {check}"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import streamlit as st
 
+from ago_core.artifacts.inspect import target_text
 from ago_core.artifacts.layout import ABOUT, MANIFEST
 from app.components.text import facts, plain, table
 from app.services.loaded import METHOD_NAMES
@@ -88,16 +88,6 @@ def about(manifest: Mapping[str, Any]) -> None:
         ],
         width="5.5rem",
     )
-
-
-def target_text(target: str) -> str:
-    """TVM's target as people write it, such as "llvm -mcpu=znver5 -num-cores=2"."""
-    try:
-        attributes = dict(json.loads(target))
-    except (ValueError, TypeError):
-        return target
-    options = (f"-{name}={value}" for name, value in attributes.items() if name not in ("kind", "tag", "keys"))
-    return " ".join([str(attributes.get("kind", "")), *options])
 
 
 def contents(names: Iterable[str], sizes: Mapping[str, int]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ago_core.artifacts.inspect import Opened
+from ago_core.artifacts.inspect import Opened, target_text
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.metrics import complex_per_subgraph, measure, subgraph_weights
 from ago_core.partition.partition import Partition
@@ -213,7 +213,10 @@ def _plan(graph: OpGraph, plan: Plan) -> list[str]:
     parts += [f"<p>{_download(plan)}</p>"]
     if plan.commands:
         parts += [note(f"Measured again, {plan.place}, by:"), code(plan.commands)]
-    made = [("Target", plan.target), ("Versions", ", ".join(f"{name} {version}" for name, version in plan.versions))]
+    made = [
+        ("Target", target_text(plan.target)),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in plan.versions)),
+    ]
     rows = [row for row in made if row[1]]
     return [*parts, facts(rows)] if rows else parts
 
