@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import re
 import sys
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from ago_core.partition.settings import Rule, Settings
 from app import state
-from app.components import link
+from app.components import keys, link
 from app.services import models
 from app.services.boards import Boards
 from app.services.jobs import JobQueue
@@ -16,6 +19,7 @@ from app.services.study import EDITED, MERGE
 from tests.app_driver import (
     COMPARE,
     EXPLORE,
+    ROOT,
     RUN,
     SPEC,
     button,
@@ -38,10 +42,6 @@ def parameters(app):
 
 def reloaded(app, **changed):
     """What a browser's reload gives: a new session from the address."""
-    from streamlit.testing.v1 import AppTest
-
-    from tests.app_driver import ROOT
-
     other = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=20)
     for name, values in (parameters(app) | changed).items():
         other.query_params[name] = values
@@ -280,3 +280,12 @@ def test_going_back_to_an_upload(app):
     settle(app)
     assert own(app).choice == tiny and app.button_group(key="source").value == "Your own"
     assert own(app).choice.path.exists()
+
+
+def test_the_list_of_keys_has_all_that_a_drawing_knows(app):
+    source = (ROOT / "app/components/graph_view/frontend/src/keyboard.js").read_text()
+    letters = re.findall(r"^  ([a-z]): ", source.partition("ACTIONS = {")[2].partition("};")[0], re.MULTILINE)
+    listed = {key for rows in keys.KEYS.values() for names, _ in rows for key in names.split(", ")}
+    assert letters and {letter.upper() for letter in letters} <= listed
+    shown = html.unescape(text(app))
+    assert all(does in shown for rows in keys.KEYS.values() for _, does in rows)

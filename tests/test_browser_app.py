@@ -209,6 +209,23 @@ def test_a_reload_loses_nothing_and_back_goes_back(page, server):
     until(page, 0, "cy.getElementById('5').selected() && !cy.getElementById('1').selected()")
 
 
+def test_keys_work_wherever_the_focus_is(page, server):
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    page.keyboard.press("?")
+    reads(page, "Search the drawing that was used last")
+    page.keyboard.press("Escape")
+    page.get_by_text("Search the drawing that was used last").wait_for(state="hidden")
+    page.keyboard.press("/")
+    page.keyboard.type("conv2d_1")
+    page.get_by_text("pointwise_conv2d_1", exact=True).first.wait_for()
+    page.keyboard.press("Escape")
+    page.evaluate(f"() => ({CY})(0).zoom(0.1)")
+    page.get_by_text("AGO Explorer").first.click()
+    page.keyboard.press("f")
+    until(page, 0, "cy.zoom() > 0.11")
+
+
 def test_the_construction_is_stepped_through_without_moving_anything(page, server):
     page.goto(f"{server}/?model=squeezenet@56")
     painted(page)
