@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from onnx import helper
 
+from ago_core.artifacts.reference import Reference, random_inputs
 from ago_core.graph.source import open_source
 from benchmarks.peers.environments import PIP, Unavailable, run
 
@@ -78,7 +80,9 @@ def ensure(name: str, folder: Path) -> Path:
     fix_shapes(proto, dict(model.shapes))
     new = path.with_suffix(".new")
     onnx.save(proto, new)
-    onnx.save(open_source(new).model, new)
+    static = open_source(new).model
+    complete_shapes(static)
+    onnx.save(static, new)
     new.replace(path)
     return path
 
@@ -92,3 +96,12 @@ def fix_shapes(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> No
     for value in model.graph.output:
         for dim in value.type.tensor_type.shape.dim:
             dim.Clear()
+
+
+def complete_shapes(model: onnx.ModelProto) -> None:
+    """Gives the outputs the shapes that they have in a run, where ONNX's inference found none: checkers want them."""
+    known = [value for value in model.graph.value_info if value.type.tensor_type.HasField("shape")]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(known)
+    for value, array in zip(model.graph.output, Reference(model, 1).outputs(random_inputs(model))):
+        value.type.CopyFrom(helper.make_tensor_type_proto(value.type.tensor_type.elem_type, array.shape))
