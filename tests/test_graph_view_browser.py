@@ -277,6 +277,19 @@ def test_arrows_walk_along_edges_and_enter_tells(panels):
     panels.expect("selected [] count 0")
 
 
+def test_the_menu_is_reached_by_keys(panels):
+    panels.page.locator("button.more").first.focus()
+    panels.page.keyboard.press("Enter")
+    panels.page.keyboard.press("ArrowDown")
+    panels.page.keyboard.press("ArrowDown")
+    panels.page.keyboard.press("Enter")
+    panels.until(0, "cy.edges('.shaped').length === 170")
+    assert panels.ask(0, "cy.edges().first().data('shape')") == "1×32×28×28"
+    panels.page.keyboard.press("Escape")
+    panels.page.locator(".menu").first.wait_for(state="hidden")
+    assert panels.page.locator("button.more").first.evaluate("(button) => button.matches(':focus')")
+
+
 def test_search_finds_by_every_word_jumps_and_selects_all(panels):
     panels.page.locator(".stage").first.focus()
     panels.page.keyboard.press("/")

@@ -32,6 +32,7 @@ function escape(view) {
 export function handleKey(view, event) {
   const action = ACTIONS[event.key.toLowerCase()];
   if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest('.menu') && inMenu(event)) return;
   if (event.target.closest('button, select') && ['enter', 'arrowup', 'arrowdown'].includes(event.key.toLowerCase())) return;
   event.preventDefault();
   event.stopPropagation();
@@ -41,6 +42,17 @@ export function handleKey(view, event) {
 function step(view, direction) {
   view.selection.step(direction);
   view.camera.bringIntoSight(view.selection.operators());
+}
+
+/** Arrows go from entry to entry of the menu. */
+function inMenu(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step) return false;
+  const entries = [...event.target.closest('.menu').querySelectorAll('button')].filter((entry) => entry.offsetParent);
+  entries[(entries.indexOf(event.target) + step + entries.length) % entries.length].focus();
+  event.preventDefault();
+  event.stopPropagation();
+  return true;
 }
 
 /** Along an edge; with Shift the camera moves instead. */

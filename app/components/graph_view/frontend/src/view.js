@@ -193,9 +193,14 @@ export class GraphView {
     this.find('help').hidden = !show;
   }
 
+  /** Opening it focuses its first entry, closing it gives the focus back. */
   toggleMenu(show = this.find('menu').hidden) {
-    this.find('menu').hidden = !show;
+    const menu = this.find('menu');
+    const focused = menu.contains(menu.getRootNode().activeElement);
+    menu.hidden = !show;
     this.find('more').setAttribute('aria-expanded', String(show));
+    if (show) menu.querySelector('button').focus();
+    else if (focused) this.find('more').focus();
   }
 
   /** One legend at a time: that of the marks, else that of the colours, else that of the drawing. */
