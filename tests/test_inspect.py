@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from ago_core.lowering.inspect import inspect_subgraph, subgraph_function
 from ago_core.lowering.instructions import Kind, count_instructions, kind_of
 from ago_core.partition.ago import ago_partition
 from ago_core.schedules.analytic import schedule_function
+from ago_core.schedules.decisions import Cut, NestChoice
 from ago_core.schedules.machine import machine_of
 from ago_core.schedules.space import design_space
 from ago_core.tuning.inspect import inspect_tuned
@@ -227,8 +229,17 @@ def test_decisions_in_words_hold_the_estimates_figures(found):
     for text, nest in zip(texts, found.nests):
         rows = [row for row in text.rows if row["Decision"] == "Tile"]
         assert [f"{tile.sums} sum" in row["Why"] for tile, row in zip(nest.tiles, rows)] == [True] * len(nest.tiles)
-        assert text.fused == any(row["Decision"] == "Task" for row in text.rows)
+        assert bool(nest.task) == any(row["Decision"] == "Task" for row in text.rows)
         assert ("nests of their own" in text.sentence) == text.fused
+
+
+def test_intensive_fusion_needs_two_operators_that_multiply_and_add(found):
+    tile = found.nests[0].tiles[0]
+    pair = NestChoice((tile, replace(tile, block="pool")), (Cut("yy", 56, 7),), 8, 900.0, 1000.0)
+    (text,) = nest_texts(replace(found, nests=(pair,)))
+    assert pair.fused and not text.fused and "fusing saves 10%" in text.sentence
+    (alone,) = nest_texts(replace(found, nests=(replace(pair, tiles=(tile,)),)))
+    assert "rows that follow in the same nest" in alone.sentence and not alone.fused
 
 
 def test_a_trace_is_summed_up(found):

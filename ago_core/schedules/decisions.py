@@ -68,10 +68,11 @@ class NestChoice:
 
     Attributes:
         tiles: of its reductions, in order; those of a fused nest are chosen for what one task computes of them.
-        task: cuts of the last result that one parallel task computes; empty where the nest holds one reduction.
-        tasks: how many there are; 1 where the nest holds one reduction.
+        task: cuts of the last result that one parallel task computes, of a nest that holds several reductions, or one
+            with what is then computed over its whole rows (softmax); else empty.
+        tasks: how many there are; 1 where there is no task.
         cycles: estimated, from its start until its result is in memory, all cores sharing the work.
-        apart: estimated cycles of the same reductions in nests of their own.
+        apart: estimated cycles of the same reductions, and what follows each, in nests of their own.
     """
 
     tiles: tuple[TileChoice, ...]
@@ -82,7 +83,8 @@ class NestChoice:
 
     @property
     def fused(self) -> bool:
-        return bool(self.task)
+        """Whether several reductions share it."""
+        return len(self.tiles) > 1
 
 
 def decisions(function: tirx.PrimFunc, groups: list[Group], machine: Machine) -> tuple[NestChoice, ...]:

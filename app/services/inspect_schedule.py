@@ -26,7 +26,7 @@ class NestText:
 
     Attributes:
         title: what it computes.
-        fused: whether it holds several reductions.
+        fused: whether it holds several operators that multiply and add (intensive fusion).
         sentence: what was weighed, with cycles.
         rows: decision, choice and reason.
     """
@@ -46,20 +46,24 @@ def nest_texts(found: Inspection) -> list[NestText]:
 def _nest(nest: NestChoice, number: int, names: Mapping[str, str], processor: Processor) -> NestText:
     operators = [names.get(tile.block, tile.block) for tile in nest.tiles]
     title = f"Nest {number}: {' + '.join(operators)}"
-    rows = [_task_row(nest, processor)] if nest.fused else []
+    rows = [_task_row(nest, processor)] if nest.task else []
     for name, tile in zip(operators, nest.tiles):
         rows += _tile_rows(name, tile, processor)
-    return NestText(title, nest.fused, _weighed(nest), rows)
+    return NestText(title, sum(tile.block in names for tile in nest.tiles) > 1, _weighed(nest), rows)
 
 
 def _weighed(nest: NestChoice) -> str:
     cycles = quantity(nest.cycles, "cycles")
-    if not nest.fused:
+    if not nest.task:
         return f"Estimated {cycles} on all cores. It has one reduction, so there is nothing to fuse inside it."
-    saved = 1 - nest.cycles / nest.apart
+    apart, saved = quantity(nest.apart, "cycles"), 1 - nest.cycles / nest.apart
+    if not nest.fused:
+        return (
+            f"Estimated {cycles} with the rows that follow in the same nest, {apart} with them apart: {saved:.0%} less."
+        )
     return (
-        f"Estimated {cycles} in one nest, {quantity(nest.apart, 'cycles')} in nests of their own: fusing saves "
-        f"{saved:.0%}, so {count(len(nest.tiles), 'reduction')} share this nest."
+        f"Estimated {cycles} in one nest, {apart} in nests of their own: fusing saves {saved:.0%}, so "
+        f"{count(len(nest.tiles), 'reduction')} share this nest."
     )
 
 
