@@ -179,11 +179,11 @@ def test_bars_of_the_same_operators_are_kin(pair):
     assert kin[0] == kin[1]
 
 
-def test_spreads_that_overlap_tell_nothing_apart(pair):
+def test_medians_within_their_spreads_tell_nothing_apart(pair):
     _, _, (before, after) = pair
     assert "b takes 1.00 ms less: 1.5 times" in comparing.verdict(before, after, ["a", "b"])
     wide = Measured(replace(after.profile, whole=replace(after.profile.whole, q3=1.0)))
-    assert "overlap" in comparing.verdict(before, wide, ["a", "b"])
+    assert "do not tell the two apart" in comparing.verdict(before, wide, ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -271,10 +271,10 @@ def test_an_edit_that_cannot_be_measured_says_why(merged, command, monkeypatch):
     assert merged.error[0].value.replace("\\", "") == "No such_core." and not merged.button(key="measure-edit").disabled
 
 
-def test_spreads_of_an_edit_that_overlap_are_said(merged):
+def test_an_edit_whose_times_are_too_close_says_so(merged):
     edit = edit_times.last_edit(study(merged))
-    assert "overlap" in edit_times.measured_text(times_of(edit, 1e-5, 1.05e-5))
-    assert "overlap" not in edit_times.measured_text(times_of(edit))
+    assert "too close" in edit_times.measured_text(times_of(edit, 1e-5, 1.05e-5))
+    assert "too close" not in edit_times.measured_text(times_of(edit))
     assert "(no change)" in edit_times.measured_text(times_of(edit, 1e-5, 1e-5))
 
 

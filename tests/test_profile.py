@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ago_core.artifacts.edit_times import edit_key, edit_times_from_json
-from ago_core.artifacts.profile import difference, profile_from_json
+from ago_core.artifacts.profile import Spread, difference, profile_from_json, told_apart
 from ago_core.artifacts.profiler import Entrant, Event, kernel_calls, measure_profiles
 from ago_core.devices.local import host_target
 from ago_core.errors import UserError
@@ -69,6 +69,17 @@ def test_calls_are_given_to_subgraphs_in_order():
     events = [Event(name, start, 1.0) for start, name in enumerate(["a", "vm.builtin.kill", "b", "a"])]
     found = kernel_calls(events, ["a", "b", "", "a"])
     assert [(call.subgraph, call.start) for call in found] == [(0, 0), (1, 2), (3, 3)]
+
+
+def test_what_the_clock_takes_is_taken_off():
+    events = [Event("a", 0.0, 1.0), Event("b", 1.0, 0.1)]
+    assert [call.seconds for call in kernel_calls(events, ["a", "b"], clock=0.25)] == [0.75, 0.0]
+
+
+def test_more_runs_tell_closer_medians_apart():
+    first, second = Spread(1.0, 0.9, 1.1), Spread(1.1, 1.0, 1.2)
+    assert told_apart(first, second, 100) and told_apart(second, first, 100)
+    assert not told_apart(first, second, 10)
 
 
 def test_a_subgraph_that_became_a_view_has_no_call():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -20,6 +21,15 @@ class Spread:
     median: float
     q1: float
     q3: float
+
+
+def told_apart(first: Spread, second: Spread, runs: int) -> bool:
+    """Whether the medians differ by more than their 95 % intervals, of so many runs each.
+
+    The intervals are the notches of box plots, median ± 1.57 · (q3 − q1) / √runs: McGill, Tukey and Larsen 1978.
+    """
+    reach = [1.57 * (spread.q3 - spread.q1) / math.sqrt(runs) for spread in (first, second)]
+    return abs(first.median - second.median) > sum(reach)
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class Profile:
         whole: seconds of an inference, without any clock inside.
         subgraphs: seconds of each subgraph's kernel; None where it has none: a view of a tensor, or a library call.
         calls: the kernels of that inference, with the clock, whose kernels' sum was the median.
-        clock: seconds that timing a call takes by itself; in each of `subgraphs`.
+        clock: seconds that timing a call takes by itself; taken off each of `subgraphs` and `calls`.
         runs: inferences without the clock, and as many with it.
         threads: that ran it.
         machine: the processor.

@@ -98,7 +98,7 @@ def _text(profile) -> str:
             f"  whole {whole.median * 1e3:.3f} ms (quartiles {whole.q1 * 1e3:.3f} to {whole.q3 * 1e3:.3f}), "
             f"sum of the parts {profile.sum_of_parts * 1e3:.3f} ms, between them {rest * 1e3:+.3f} ms",
             f"  {profile.runs} runs, {profile.threads} threads, on {profile.machine}",
-            f"  relative error {profile.max_rel_error:.1e}; timing a call takes {profile.clock * 1e6:.2f} µs",
+            f"  relative error {profile.max_rel_error:.1e}; {profile.clock * 1e6:.2f} µs of timing taken off a call",
             f"  the slowest of {len(parts)}:",
             *lines,
         ]

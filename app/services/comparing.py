@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from ago_core.artifacts.profile import Difference, Profile, Share, difference
+from ago_core.artifacts.profile import Difference, Profile, Share, difference, told_apart
 from ago_core.errors import UserError
 from ago_core.graph.opgraph import OpGraph
 from ago_core.partition.metrics import crossing_bytes
@@ -60,8 +60,8 @@ def plan_title(key: str) -> str:
 def verdict(before: Measured, after: Measured, titles: Sequence[str]) -> str:
     """Which plan is faster and how far, and whether the spreads say so too."""
     first, second = before.profile.whole, after.profile.whole
-    if first.q1 <= second.q3 and second.q1 <= first.q3:
-        return "The spreads of the two overlap: these runs do not tell them apart."
+    if not told_apart(first, second, min(before.profile.runs, after.profile.runs)):
+        return "The medians are too close for their spreads: these runs do not tell the two apart."
     faster, slower = (1, 0) if second.median < first.median else (0, 1)
     times = (first.median, second.median)
     ratio = times[slower] / times[faster]
@@ -173,11 +173,16 @@ def _traffic(graph: OpGraph, plan: Plan, _found: Measured) -> str:
 
 _FIGURES = (
     ("End to end", "measured", "An inference without any clock inside: the median and the quartiles.", _whole),
-    ("Sum of the kernels", "measured", "Of each subgraph the median, each call timed in its place.", _parts),
+    (
+        "Sum of the kernels",
+        "measured",
+        "Of each subgraph the median, each call timed in its place, less what the clock takes.",
+        _parts,
+    ),
     (
         "Not in kernels",
         "measured",
-        "End to end less that sum: calls and allocation; below zero where the clock slows the kernels.",
+        "End to end less that sum: calls and allocation; below zero where timing slows the kernels.",
         _between,
     ),
     ("Kernels", "measured", "Called in an inference.", _kernels),

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ago_core.artifacts.edit_times import EditTimes, Estimate, edit_key, edit_times_from_json
+from ago_core.artifacts.profile import told_apart
 from ago_core.errors import UserError
 from ago_core.partition import edits
 from ago_core.partition.compare import changed
@@ -154,8 +155,8 @@ def estimate_text(found: Estimate) -> str:
 
 def measured_text(found: EditTimes) -> str:
     """The medians, and whether the spreads tell them apart."""
-    apart = found.before.q1 > found.after.q3 or found.after.q1 > found.before.q3
-    doubt = "" if apart else "; the spreads overlap, so these runs do not tell them apart"
+    apart = told_apart(found.before, found.after, found.turns)
+    doubt = "" if apart else "; too close for their spreads: these runs do not tell them apart"
     return f"{_change(found.before.median, found.after.median)}{doubt}"
 
 
