@@ -15,13 +15,18 @@ from ago_core.artifacts import layout
 from ago_core.devices.tracker import Address
 from ago_core.tuning import control
 from ago_core.tuning.control import Request
+from ago_core.tuning.events import State
 from ago_core.tuning.settings import LocalDevice, RemoteDevice, TuningSettings
 from app import state
 from app.services import exports
 from app.services.exports import Export, tuned_preset
 from app.services.jobs import JobQueue
 from app.services.models import Choice
+from app.services.report import Plan, report
+from app.services.tuning import session_store
+from app.services.tuning_feed import feed
 from tests.app_driver import SPEC, button, opened, own, settle, study, text
+from tests.tuning_journals import ended
 
 EXPORT = "screens/export.py"
 LATENCY = {"median": 1.25, "q1": 1.2, "q3": 1.4, "runs": [1.2, 1.25, 1.4]}
@@ -49,6 +54,15 @@ def manifest_of(graph, partition):
         "reference_ms": LATENCY | {"median": 2.5},
         "reloaded": {"max_rel_error": 4.2e-7, "latency_ms": LATENCY | {"median": 1.375}},
     }
+
+
+@pytest.fixture(autouse=True)
+def sessions(tmp_path, monkeypatch):
+    """The folder of all sessions, empty."""
+    monkeypatch.setenv("AGO_DATA", str(tmp_path / "data"))
+    session_store.cache_clear()
+    yield tmp_path / "data" / "sessions"
+    session_store.cache_clear()
 
 
 @pytest.fixture
@@ -204,6 +218,20 @@ def test_for_another_machine_a_device_can_check_it(page):
     page.text_input(key="export-tracker").set_value("127.0.0.1:1").run()
     assert "127.0.0.1:1" in page.error[0].value.replace("\\", "")
     assert "Make the artifact" not in [one.label for one in page.button]
+
+
+def test_what_a_session_found_is_for_its_own_target(page, sessions):
+    graph, found = study(page).graph, study(page).partitions["heuristic"]
+    folder = ended(sessions / "s", State.FINISHED, "", model_hash=graph.model_hash)
+    (folder / "best.json").write_text(json.dumps({"partition": found.to_json() | {"method": "tuned"}}))
+    page.run()
+    page.selectbox(key="export-plan").set_value("tuned:s").run()
+    assert page.selectbox(key="export-target").disabled
+    assert f"--tuned {folder}" in page.code[0].value and "tuning session" in text(page)
+    switch(page, "report")
+    assert page.multiselect(key="report-sessions").options == ["s"]
+    written = report(graph, [Plan("Tuned", found)], {"s": feed(folder)}).decode()
+    assert "End to end" in written and "python -m ago_core tune squeezenet@56" in written
 
 
 def test_an_artifact_is_looked_into_and_its_partition_taken_over(page, command, artifact):

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -69,6 +70,13 @@ def test_it_shows_what_the_artifact_says_and_how_to_measure_it_again(graph, part
         assert text in page, text
     assert "in the folder that net.zip unpacks to" in page and "python -m ago_core export net.onnx" in page
     assert "In a clean process" in page and graph.model_hash in page
+
+
+def test_names_are_shown_as_they_are(graph, partition):
+    hostile = "</script><script>alert(1)</script>"
+    named = replace(graph, name=hostile)
+    page = report(named, [plan_of(opened(named, partition), hostile)], {}).decode()
+    assert hostile not in page and "&lt;script&gt;alert(1)" in page
 
 
 def test_it_needs_no_network(graph, partition):

@@ -145,10 +145,11 @@ def _target(choices: Choices, only: str | None) -> str:
 
 
 def _with_model(study: Study, choices: Choices) -> bool:
-    size = study.loaded.model.source.path.stat().st_size if study.loaded.model.source.path.exists() else 0
+    path = state.session().choice.path or study.loaded.model.source.path
+    size = f" ({path.stat().st_size / 1e6:.1f} MB)" if path.exists() else ""
     st.session_state[MODEL_KEY] = choices.model
     return st.checkbox(
-        f"Include the ONNX model ({size / 1e6:.1f} MB)",
+        f"Include the ONNX model{size}",
         key=MODEL_KEY,
         on_change=lambda: setattr(choices, "model", st.session_state[MODEL_KEY]),
         help="Whoever opens the artifact can then compile the model again.",
