@@ -150,7 +150,7 @@ def open_link(choice: Choice, address: Address, upload: Upload | None) -> None:
     own = session()
     own.wanted, own.draft, own.loading, own.own_file = (choice, address), None, None, upload is not None
     if choice == own.choice:
-        own.draft = own.recent[choice]
+        own.draft = own.recent.get(choice)
         return
     if upload:
         _examine(upload)

@@ -10,12 +10,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ago_core.partition.settings import Rule, Settings
+from ago_core.tuning.events import State
 from app import state
 from app.components import keys, link
 from app.services import models
 from app.services.boards import Boards
 from app.services.jobs import JobQueue
 from app.services.study import EDITED, MERGE
+from app.services.tuning import session_store
 from tests.app_driver import (
     COMPARE,
     EXPLORE,
@@ -32,6 +34,7 @@ from tests.app_driver import (
     text,
     upload_model,
 )
+from tests.tuning_journals import ended
 from visualizers.colouring import Colour
 
 
@@ -220,6 +223,23 @@ def test_a_run_is_found_again_after_a_reload(app, monkeypatch, tmp_path):
         assert button(other, "Compile and run").disabled
     finally:
         queue.cancel_all()
+
+
+@pytest.fixture
+def watched(app, tmp_path):
+    """The app, watching a session that has ended."""
+    session_store.cache_clear()
+    ended(tmp_path / "data" / "sessions" / "mine", State.FINISHED, "All 8 trials are spent.")
+    app.query_params["session"] = ["mine"]
+    yield app.switch_page("screens/tune.py").run()
+    session_store.cache_clear()
+
+
+def test_a_session_stays_in_sight_on_other_pages(watched):
+    watched.query_params.clear()
+    watched.switch_page(COMPARE).run()
+    assert "session mine" in text(watched) and parameters(watched)["session"] == ["mine"]
+    assert own(watched).choice.name == SPEC, "a link that names no model leaves this one"
 
 
 def test_turning_to_another_page_keeps_the_address(app):
