@@ -10,14 +10,15 @@ import threading
 
 import pytest
 
-from ago_core.cli import main
+from ago_core.cli import main, tune
 from ago_core.tuning import control, session
 from ago_core.tuning.events import State
 from ago_core.tuning.settings import ABLATIONS, RemoteDevice, settings_from_json
+from tests.devices import until
 from tests.fake_tuner import PROGRAM, Fake, FakeBackend
 from tests.networks import inverted_residual
 from tests.test_cli import ROOT, cli
-from tests.tuning_sessions import WAIT, data_of, own_queue  # noqa: F401  the fixture
+from tests.tuning_sessions import WAIT, data_of, own_queue, rows_of, state_of  # noqa: F401  the fixture
 
 
 @pytest.fixture
@@ -94,6 +95,44 @@ def slow(monkeypatch):
 
     monkeypatch.setattr(control, "PROGRAM", PROGRAM)
     monkeypatch.setattr(control, "create", create_slow)
+
+
+def test_compare_says_that_devices_are_lost_and_goes_on_when_they_are_back(tmp_path, network, monkeypatch, capsys):
+    create = control.create
+
+    def create_losing(folder, request):
+        create(folder, request)
+        Fake(lost_after=10 if folder.name == "ago" else -1).write(folder)
+
+    monkeypatch.setattr(control, "PROGRAM", PROGRAM)
+    monkeypatch.setattr(control, "create", create_losing)
+    monkeypatch.setattr(tune, "ABLATIONS", {name: ABLATIONS[name] for name in ("ago", "heuristic")})
+    lost = tmp_path / "all" / "ago"
+    said, show_loss = threading.Event(), tune._ProgressLine.show_loss
+
+    def show_and_tell(self, folder, status):
+        show_loss(self, folder, status)
+        if status.state is State.PAUSED:
+            said.set()
+
+    monkeypatch.setattr(tune._ProgressLine, "show_loss", show_and_tell)
+
+    def bring_back():
+        try:
+            until(lambda: state_of(lost) is State.PAUSED, WAIT)
+            assert said.wait(WAIT)
+            control.resume(lost)
+        except BaseException:
+            control.stop(lost)
+            raise
+
+    somebody = threading.Thread(target=bring_back)
+    somebody.start()
+    code, out, err = call(capsys, "compare", network, "--trials", 40, "--session", tmp_path / "all")
+    somebody.join()
+    assert code == 0 and f"ago_core resume {lost}" in err and err.count("All devices are gone.") == 1
+    assert "ago: devices lost 0 ×, session resumed 1 ×" in out and "heuristic: " not in out
+    assert len(set(rows_of(lost))) == 40
 
 
 def test_detached_stop_pause_resume(tmp_path, network, slow, capsys):

@@ -17,7 +17,7 @@ from ago_core.errors import UserError
 from ago_core.tuning.events import Command, Kind
 from ago_core.tuning.files import JOURNAL
 from ago_core.tuning.interfaces import Measurement
-from ago_core.tuning.journal import DamagedJournal, check_journal, create_journal, open_journal, read_journal
+from ago_core.tuning.journal import DamagedJournal, Journal, check_journal, create_journal, open_journal, read_journal
 from ago_core.tuning.records import COLUMNS, write_csv
 from ago_core.tuning.repair import repair
 
@@ -72,6 +72,17 @@ def test_what_is_written_is_read(folder):
         assert journal.tasks()[0] == {"id": 0, **TASK}
         assert (journal.composed(0), journal.composed(1)) == (None, {"0": 1})
         assert journal.recent(1) == [2.5] and journal.trial_count() == 2
+
+
+def test_a_new_journal_is_seen_whole_or_not_at_all(tmp_path, monkeypatch):
+    (tmp_path / f"{JOURNAL}.new").write_text("left by a process that was killed")
+    seen, add_event = [], Journal.add_event
+    watched = lambda self, *values: seen.append((tmp_path / JOURNAL).exists()) or add_event(self, *values)  # noqa: E731
+    monkeypatch.setattr(Journal, "add_event", watched)
+    create_journal(tmp_path, {"settings": {}})
+    assert seen == [False] and [file.name for file in tmp_path.iterdir()] == [JOURNAL]
+    with read_journal(tmp_path) as journal:
+        assert journal.last(Kind.SESSION).data["state"] == "queued"
 
 
 def test_events_are_numbered_so_that_readers_can_go_on(folder):

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 import psutil
 import pytest
 
+from ago_core.errors import UserError
 from ago_core.tuning import control, lock, session
 from ago_core.tuning.control import Request
 from ago_core.tuning.events import Command, Kind, State
@@ -108,6 +109,14 @@ def rows_of(folder: Path) -> list[tuple[int, str]]:
     """(task, trace) of each trial, in order."""
     with read_journal(folder) as journal:
         return [(trial.task, trace) for trial, trace in journal.trials_with_traces()]
+
+
+def state_of(folder: Path) -> State | None:
+    """None where the session is still being created."""
+    try:
+        return control.status(folder).state
+    except UserError:
+        return None
 
 
 def states_of(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from ago_core.cli.common import progress, read_json, show, threads
 from ago_core.errors import UserError
 from ago_core.tuning import control
 from ago_core.tuning.control import Request, Status
-from ago_core.tuning.events import Kind, State
+from ago_core.tuning.events import STARTING, USER_PAUSE, Kind, State
 from ago_core.tuning.journal import read_journal
 from ago_core.tuning.records import write_csv
 from ago_core.tuning.repair import repair
@@ -21,6 +21,8 @@ from ago_core.tuning.settings import ABLATIONS, Ablation, Device, LocalDevice, R
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 600.0
+LOST = ("quarantined", "lost")
+"""Of a device, see `interfaces.DeviceState`."""
 DEFAULT_TRACKER = ("127.0.0.1", 9190)
 
 
@@ -167,6 +169,7 @@ def _until_ended(folder: Path, line: _ProgressLine) -> Status:
     while True:
         status = control.status(folder)
         line.show(status)
+        line.show_loss(folder, status)
         if status.state.ended:
             return status
         time.sleep(POLL_SECONDS)
@@ -177,8 +180,10 @@ class _ProgressLine:
 
     def __init__(self, args: argparse.Namespace):
         self._terminal = sys.stderr.isatty() and not args.progress and not args.json
+        self._json_lines = args.progress
         self._say = progress(args) if args.progress else lambda text: None
         self._last = ""
+        self._lost = False
 
     def show(self, status: Status) -> None:
         text = progress_text(status)
@@ -188,6 +193,16 @@ class _ProgressLine:
         self._say(text)
         if self._terminal:
             print(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
+
+    def show_loss(self, folder: Path, status: Status) -> None:
+        """Says once, also where no progress is shown, that the session waits for devices, and what to do."""
+        lost = status.state is State.PAUSED and status.reason != USER_PAUSE
+        if lost and not self._lost:
+            text = f"{folder} is paused: {status.reason} Bring a device back, then: python -m ago_core resume {folder}"
+            self._say(text)
+            if not self._json_lines:
+                print(f"\n{text}" if self._terminal else text, file=sys.stderr, flush=True)
+        self._lost = lost
 
     def note(self, text: str) -> None:
         self._say(text)
@@ -258,11 +273,19 @@ def _quartiles(seconds: list[float]) -> tuple[float, float, float]:
 
 
 def _result(folder: Path) -> dict:
-    """What an ablation came to: its final code, measured."""
+    """What an ablation came to: its final code, measured; and what came between."""
     status = control.status(folder)
     with read_journal(folder) as journal:
         joins = [event.data for event in journal.events(kinds=[Kind.JOIN])]
-    return status.to_json() | {"verdicts": list({join["task"]: join for join in joins}.values())}
+        devices = [event.data["state"] for event in journal.events(kinds=[Kind.DEVICE])]
+        states = [State(event.data["state"]) for event in journal.events(kinds=[Kind.SESSION])]
+        starts = sum(event.data["reason"] == STARTING for event in journal.events(kinds=[Kind.SESSION]))
+    pauses = sum(one is State.PAUSED and not after.ended for one, after in zip(states, states[1:]))
+    return status.to_json() | {
+        "verdicts": list({join["task"]: join for join in joins}.values()),
+        "device_losses": sum(state in LOST for state in devices),
+        "resumed": max(0, starts - 1) + pauses,
+    }
 
 
 def _compare_text(data: dict) -> str:
@@ -281,4 +304,10 @@ def _compare_text(data: dict) -> str:
             f"  {name:14s}{middle:9.2f}{f'{low:.2f} to {high:.2f}':>18s}{row['first'] * 1e3:9.2f}"
             f"{row['summed'] * 1e3:9.2f}{joins:>12s}{_duration(row['elapsed']):>12s}"
         )
+    for name, row in data.items():
+        if row["device_losses"] or row["resumed"]:
+            lines.append(
+                f"  {name}: devices lost {row['device_losses']} ×, session resumed {row['resumed']} ×; what was being "
+                "measured then was measured again"
+            )
     return "\n".join(lines)

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+STARTING = "Starting."
+"""The reason with which each process of a session begins."""
+USER_PAUSE = "Paused by the user."
+"""The reason of a pause that somebody asked for; for any other one the devices are gone."""
+
 
 class State(enum.Enum):
     """Of a session: queued ⇄ running ⇄ paused, and the ends stopped, finished and failed, from which it can go on.

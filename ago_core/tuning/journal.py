@@ -266,16 +266,19 @@ def create_journal(folder: Path, meta: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be made: {error.strerror}; choose another one.") from error
+    new = folder / f"{JOURNAL}.new"  # readers see it whole or not at all
     with explained(folder):
-        connection = sqlite3.connect(folder / JOURNAL, isolation_level=None)
+        new.unlink(missing_ok=True)  # of a process that was killed here
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(TABLES)
-            journal = Journal(folder, connection)
-            journal.write_meta({"schema": SCHEMA, "created": time.time(), **meta})
-            journal.add_event(Kind.SESSION, {"state": State.QUEUED.value, "reason": ""}, 0.0)
+            with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(TABLES)
+                journal = Journal(folder, connection)
+                journal.write_meta({"schema": SCHEMA, "created": time.time(), **meta})
+                journal.add_event(Kind.SESSION, {"state": State.QUEUED.value, "reason": ""}, 0.0)
+            new.rename(folder / JOURNAL)
         finally:
-            connection.close()
+            new.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

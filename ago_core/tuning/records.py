@@ -21,8 +21,8 @@ COLUMNS = (
 def write_csv(journal: JournalReader, path: Path) -> int:
     """Writes one row a trial, in the order in which they were measured.
 
-    `used` is for how many subgraphs the trial's schedule is part of what the session gives: in the end, of the plan that
-    the last check has kept.
+    `used`: in how many subgraphs of its result the session uses the schedule; in the end, of the plan that the last
+    check has kept.
 
     Returns:
         How many there are.

@@ -20,7 +20,7 @@ from ago_core.partition.ago import cluster
 from ago_core.partition.heuristic import heuristic_partition
 from ago_core.partition.partition import Partition, partition_from_json
 from ago_core.tuning.code_version import code_version
-from ago_core.tuning.events import Command, Kind, State
+from ago_core.tuning.events import STARTING, Command, Kind, State
 from ago_core.tuning.interfaces import Backend, DeviceState
 from ago_core.tuning.journal import Journal, check_journal, open_journal
 from ago_core.tuning.lock import take_lock
@@ -62,7 +62,7 @@ def _run(journal: Journal, make_backend: MakeBackend) -> int:
     watch = Stopwatch(time.monotonic, journal.elapsed())
     signal.signal(signal.SIGTERM, lambda *_: journal.send(Command.STOP))
     try:
-        journal.add_event(Kind.SESSION, {"state": State.QUEUED.value, "reason": "Starting."}, watch.seconds)
+        journal.add_event(Kind.SESSION, {"state": State.QUEUED.value, "reason": STARTING}, watch.seconds)
         _tune(journal, make_backend, watch)
         return 0
     except UserError as error:

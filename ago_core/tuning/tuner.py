@@ -13,7 +13,7 @@ from tvm import tirx
 
 from ago_core.tuning.best import Found, write_best
 from ago_core.tuning.budget import batch_size, next_task, run_is_due
-from ago_core.tuning.events import Command, Kind, State
+from ago_core.tuning.events import USER_PAUSE, Command, Kind, State
 from ago_core.tuning.interfaces import (
     Candidate,
     Contestant,
@@ -136,7 +136,7 @@ class Tuner:
                     self._settings = self._settings.with_trials(self._settings.trials + value)
                     self._journal.write_meta({"settings": self._settings.to_json()})
                 elif command is Command.PAUSE:
-                    self._pause("Paused by the user.")
+                    self._pause(USER_PAUSE)
                 else:
                     self._set_state(State.RUNNING)
             if self._state is not State.PAUSED:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from ago_core.tuning import control
-from ago_core.tuning.events import State
+from ago_core.tuning.events import USER_PAUSE, State
 from ago_core.tuning.journal import DamagedJournal
 from ago_core.tuning.repair import repair
 from app.components.guard import guarded
@@ -22,7 +22,6 @@ from app.services.tuning_feed import Feed, feed
 from app.services.tuning_replay import begin
 from app.services.tuning_report import report
 from app.services.tuning_text import (
-    USER_PAUSE,
     Standing,
     compare_rows,
     doing,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ago_core.tuning.control import Status
-from ago_core.tuning.events import Kind, State
+from ago_core.tuning.events import STARTING, Kind, State
 from app.services.tuning import ABLATION_NAMES, Row
 from app.services.tuning_feed import Feed
 from visualizers.tuning_history import (
@@ -30,7 +30,6 @@ from visualizers.tuning_history import (
 )
 from visualizers.units import count, duration, milliseconds
 
-USER_PAUSE = "Paused by the user."
 WHY = "Why"
 SO_FAR = " so far"
 PLAN_TEXTS = {
@@ -132,7 +131,7 @@ def doing(feed: Feed, stand: Standing) -> str:
     if feed.state is State.QUEUED and not feed.planned:
         return "Starting: the compiler, the devices, and the plan of what to tune."
     if feed.state is State.QUEUED:
-        return "Going on: loading the model again." if feed.reason == "Starting." else feed.reason or "Waiting."
+        return "Going on: loading the model again." if feed.reason == STARTING else feed.reason or "Waiting."
     if feed.state is not State.RUNNING:
         return feed.reason
     if not stand.trials:
