@@ -2,13 +2,16 @@
 
 import json
 import math
+import os
+import signal
+import threading
 import zipfile
 
 import pytest
 from tvm import tirx
 
 from ago_core.artifacts.export import run_script
-from ago_core.cli import main
+from ago_core.cli import main, tune
 from ago_core.devices.local_group import start_devices, stop_devices
 from ago_core.devices.presets import preset_named
 from ago_core.devices.tracker import list_devices
@@ -16,13 +19,15 @@ from ago_core.graph.model import load_model
 from ago_core.partition.heuristic import heuristic_partition
 from ago_core.schedules.analytic import schedule_function
 from ago_core.schedules.machine import machine_of
-from ago_core.tuning import measure_rpc
+from ago_core.tuning import control, measure_rpc
 from ago_core.tuning.backend import make_backend
 from ago_core.tuning.interfaces import Candidate, Contestant, DevicesLost
-from ago_core.tuning.settings import RemoteDevice, TuningSettings
-from tests.devices import free_port
+from ago_core.tuning.settings import ABLATIONS, RemoteDevice, TuningSettings
+from tests.devices import free_port, until
 from tests.networks import inverted_residual
 from tests.schedule_cases import KINDS
+from tests.test_devices import server_of
+from tests.tuning_sessions import state_of
 
 FUNCTION = KINDS["pointwise"](8, 8, 16, 16)
 KEY = "board"
@@ -133,6 +138,28 @@ def test_with_no_device_left_the_session_is_told(group, monkeypatch):
     settings = TuningSettings(10, RemoteDevice(group.tracker.host, group.tracker.port, "nobody", "host"))
     with make_backend(settings).measurer(lambda _: None) as measurer, pytest.raises(DevicesLost, match="nobody"):
         list(measurer.measure(FUNCTION, [good()], math.inf))
+
+
+def test_compare_goes_on_when_a_device_is_killed(group, tmp_path, monkeypatch, capsys):
+    network, folder = inverted_residual(tmp_path), tmp_path / "all"
+    monkeypatch.setenv("AGO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tune, "ABLATIONS", {name: ABLATIONS[name] for name in ("ago", "heuristic")})
+
+    def kill():
+        """One of the servers, once something has been measured."""
+        until(lambda: state_of(folder / "ago") and control.status(folder / "ago").trials, 120.0)
+        os.kill(server_of(group, list_devices(group.tracker)[0].address), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    place = ["--device", KEY, "--tracker", str(group.tracker), "--preset", "host", "--batch", "4"]
+    code = main(["compare", str(network), "--trials", "12", *place, "--session", str(folder), "--json"])
+    killer.join()
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    rows = json.loads(captured.out)
+    assert [row["state"] for row in rows.values()] == ["finished"] * 2
+    assert all(row["trials"] == 12 and row["end_to_end"] > 0 for row in rows.values())
 
 
 def test_no_file_is_left_behind(group):
