@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 
@@ -15,6 +16,7 @@ from app.lessons.excerpts import fire, residual
 from app.lessons.lesson import Outcome, Progress
 from benchmarks import record_lessons
 from sample_models import recorded as shipped
+from tests import tuning_journals
 from tests.lesson_answers import answers, lesson_models
 
 BY_KEY = {lesson.key: lesson for lesson in LESSONS}
@@ -151,6 +153,21 @@ def test_the_first_join_trial_is_the_first_of_the_join_in_the_journal(models):
 def test_a_recorded_session_says_where_it_comes_from(name):
     source = recorded.session(name).source
     assert all(word in source for word in ("Recorded on", "thread", "load average", "benchmarks.record_lessons"))
+
+
+def test_a_session_is_recorded_with_all_that_a_lesson_reads(tmp_path):
+    folder = tuning_journals.tuned(tmp_path / "session")
+    data = record_lessons.exported(folder, "ago", threads=1, load=0.25)
+    path = record_lessons.write("ago", data, tmp_path)
+    kept = json.loads(gzip.decompress(path.read_bytes()))
+    assert kept.keys() == shipped.read("ago").keys()
+    assert kept["meta"]["partition"]["subgraphs"] == tuning_journals.SUBGRAPHS
+    assert [event[3] for event in kept["events"]].count("trial") == 8
+    assert len(kept["tasks"]) == len(tuning_journals.TASKS)
+
+
+def test_recorded_sessions_are_small():
+    assert all(path.stat().st_size < 300_000 for path in shipped.FOLDER.glob("*.gz"))
 
 
 def test_the_shipped_kernels_are_as_the_command_takes_them_from_the_results():

@@ -61,7 +61,8 @@ def _parts(loaded: Loaded | None, answer: float) -> Outcome:
 def _show_budget(scene: Scene) -> None:
     one = session(AGO)
     past = one.after(int(ask.slid(scene, 1)))
-    figure = tuning.budget(one.tasks, efforts(one.tasks, past), task_titles(one.tasks), f"{scene.key}-budget")
+    names = [f"{task.id} join" if task.kind == JOIN else name for task, name in zip(one.tasks, task_titles(one.tasks))]
+    figure = tuning.budget(one.tasks, efforts(one.tasks, past), names, f"{scene.key}-budget")
     st.plotly_chart(figure, key=f"{scene.key}-budget", config=QUIET)
     st.caption("Trials of each task so far. A join's bar is hatched.")
     _source(AGO)

@@ -9,12 +9,13 @@ from app.lessons import ask
 from app.lessons.lesson import Exercise, Lesson, Outcome, Scene, Step
 from app.lessons.recorded import Kernel, Kernels, by_name, kernels
 from app.services.loaded import Loaded
-from visualizers.lesson_charts import roofline_chart
+from visualizers.roofline import Point, roofline
 from visualizers.units import nbytes, quantity
 
 ASKED = "pointwise_conv2d_2"
 RIDGE = 4 << 20
 """Bytes of the working set whose bandwidth the second exercise takes."""
+HEIGHT = 400
 TOLERANCE = 0.02
 """Of a predicted figure."""
 
@@ -76,23 +77,18 @@ def _ridge(loaded: Loaded | None, answer: float) -> Outcome:
 
 def _show_chart(scene: Scene) -> None:
     found = kernels()
-    st.plotly_chart(_chart(found), key=f"{scene.key}-roofline", config={"displayModeBar": False})
+    limits = found.roofline
+    points = {one.name: Point(one.name, one.flops, one.nbytes, one.seconds, True) for one in found.kernels}
+    chosen = points.pop(ASKED)
+    figure = roofline(limits.peak, limits.footprints, limits.bandwidths, chosen, list(points.values()))
+    figure.update_layout(height=HEIGHT)
+    st.plotly_chart(figure, key=f"{scene.key}-roofline", config={"displayModeBar": False})
     st.caption(
-        "Each mark is an operator: how fast it ran, over its intensity. Lines: the most that the machine allows, by "
-        "where the data lie. Both axes are logarithmic. Hover for names."
+        f"How fast each operator ran, over its intensity; large: `{ASKED}`. Lines: what the machine allows at most, "
+        "with data in memory, and with data of the size of that operator's. Both axes are logarithmic. Hover for "
+        "names."
     )
     _source()
-
-
-def _chart(found: Kernels):
-    sizes = {
-        "in the first cache": found.roofline.footprints[0],
-        "in the second cache": 1 << 20,
-        "in memory": found.roofline.footprints[-1],
-    }
-    roofs = {f"{name} ({nbytes(size)})": found.roofline.bandwidth(size) for name, size in sizes.items()}
-    points = [(one.name, one.intensity, one.speed, found.roof(one)) for one in found.kernels]
-    return roofline_chart(found.roofline.peak, roofs, points)
 
 
 def names(loaded: Loaded | None = None) -> list[str]:
