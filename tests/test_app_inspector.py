@@ -70,7 +70,7 @@ def test_reuse_shows_which_loop_rereads_what(app):
     view, index = opened_at(app, "Reuse")
     heavy = [op for op in view.partition.subgraphs[index] if study(app).graph.operators[op].is_complex]
     shown = text(app)
-    assert "reads again, " in shown and "Each element is used" in shown and "Computed from" in shown
+    assert "reads again, " in shown and "Each is used" in shown and "Computed from" in shown
     box = next(box for box in app.selectbox if box.label == "Operator")
     assert box.options == [study(app).graph.operators[op].name for op in heavy]
     box.set_value(box.options[-1]).run()

@@ -43,7 +43,7 @@ def reuse(graph: OpGraph, members: Iterable[int]) -> None:
     if not heavy:
         st.caption("No operator here multiplies and adds over a reduction, so every loop passes its data once.")
         return
-    left, right = st.columns(2)
+    left, right = st.columns([6, 5])
     with left:
         loops(graph, _chosen(graph, heavy))
     with right:
@@ -86,7 +86,7 @@ def _matrix(found: LoopTable) -> str:
         _TD.format(hue=NEUTRAL, share=0, text="–" if times is None else f"<b>{times:,.4g}×</b>")
         for times in found.reads
     )
-    rows.append(f"<tr>{_TH.format(scope='row', text='Each element is used')}{totals}</tr>")
+    rows.append(f"<tr>{_TH.format(scope='row', text='Each is used')}{totals}</tr>")
     return f'<div style="overflow-x:auto"><table style="font-size:.875rem">{"".join(rows)}</table></div>'
 
 
