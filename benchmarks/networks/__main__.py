@@ -74,9 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--again", action="store_true", help="these cells' peers shall take turns again")
     parser.add_argument("--anew", action="store_true", help="the same, and --peers tune anew: after a change of code")
-    parser.add_argument(
-        "--work", type=Path, default=_default_work(), metavar="DIR", help="default: in the cache folder"
-    )
+    parser.add_argument("--work", type=Path, metavar="DIR", help="default: in the folder where the samples are cached")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="default: benchmarks/results")
     parser.add_argument("--list", action="store_true", help="print the cells, and measure nothing")
     parser.add_argument("--report", action="store_true", help="print the tables of what has been measured")
@@ -85,13 +83,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _default_work() -> Path:
+    """Beside the samples."""
     return sample_models.ensure("bert_tiny@32").parents[1] / "benchmarks"
 
 
 def _bench(args: argparse.Namespace) -> Bench:
     records = FOLDER if args.results == RESULTS else args.results / "tuned"
     deadline = time.monotonic() + args.minutes * 60
-    return Bench(args.work.absolute(), records, tuple(args.peers), args.rounds, deadline, _Line().say)
+    work = args.work or _default_work()
+    return Bench(work.absolute(), records, tuple(args.peers), args.rounds, deadline, _Line().say)
 
 
 class _Line:
