@@ -60,7 +60,7 @@ class Gallery:
         self._drawings: Kept[tuple, Drawing] = Kept(KEPT_PICTURES)
 
     def drawing(self, partition: Partition, folding: Folding) -> Drawing:
-        """The drawing of `partition`: kept, under way, or begun now. One that failed is tried again."""
+        """The drawing of `partition`: kept, under way, or begun now."""
         folded = folding.folded(partition)
 
         def begin() -> Drawing:
