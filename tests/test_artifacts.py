@@ -189,7 +189,7 @@ def test_records_are_shown_by_subgraph(unpacked, capsys):
     (record,) = open_artifact(unpacked).records
     assert (record.subgraph, record.trial, record.seconds, record.trace) == (1, 7, 2e-5, "[[], []]")
     assert main(["inspect", str(unpacked)]) == 0
-    assert "S1: trial 7, 0.020 ms" in capsys.readouterr().out
+    assert "S1: trial 7, 20 µs" in capsys.readouterr().out
     best["functions"][0]["subgraph"] = 99
     with pytest.raises(UserError, match="of another partition"):
         open_artifact(rewritten(unpacked, layout.BEST, json.dumps(best)))

@@ -283,18 +283,32 @@ def test_operators_are_moved_to_a_subgraph_found_by_typing(page, server):
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no linker on the PATH")
-def test_an_artifact_can_be_downloaded(page, server):
-    page.goto(f"{server}/run?model=squeezenet@56")
-    page.get_by_role("radio", name="AGO", exact=True).click()
-    page.get_by_role("button", name="Compile and run").click()
-    reads(page, "Output matches ONNX Runtime", seconds=60)
-    page.get_by_role("button", name="Prepare the artifact").click()
-    download = page.get_by_role("button", name="Download squeezenet-56-ago.zip")
-    download.wait_for(timeout=60_000)
+def test_an_artifact_is_made_downloaded_and_opened_again(page, server, tmp_path):
+    page.goto(f"{server}/export?model=squeezenet@56")
+    reads(page, "What the artifact will hold", seconds=90)
+    page.get_by_role("button", name="Make the artifact").click()
+    reads(page, "its outputs match", seconds=120)
     with page.expect_download() as started:
-        download.click()
-    with zipfile.ZipFile(started.value.path()) as archive:
+        page.get_by_role("button", name="Download squeezenet-56-ago.zip").click()
+    saved = tmp_path / "saved.zip"
+    started.value.save_as(saved)
+    with zipfile.ZipFile(saved) as archive:
         assert "run.py" in {Path(name).name for name in archive.namelist()}
+
+    page.get_by_text("Open an artifact").click()
+    page.set_input_files("input[type=file]", saved)
+    reads(page, "92 operators in")
+    page.wait_for_function("() => [...document.images].some((image) => image.naturalWidth > 500)")
+    page.wait_for_url(re.compile("artifact="))
+    page.reload()
+    reads(page, "saved.zip")
+    page.get_by_role("button", name="Show on the model").click()
+    painted(page)
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Export", exact=True).click()
+        page.get_by_text("Report", exact=True).first.click()
+        page.get_by_role("button", name="Download the report").click()
+    assert "in a clean process" in Path(started.value.path()).read_text()
 
 
 def test_a_broken_file_is_one_sentence_and_a_good_one_loads(page, server, tmp_path):

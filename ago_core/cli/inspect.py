@@ -41,7 +41,7 @@ def _text(data: dict) -> str:
     ]
     if data["records"]:
         lines.append(f"  {len(data['records'])} tuned schedules, measured by themselves:")
-        lines += [f"    S{row['subgraph']}: trial {row['trial']}, {_milliseconds(row)}" for row in data["records"]]
+        lines += [f"    S{row['subgraph']}: trial {row['trial']}, {_microseconds(row)}" for row in data["records"]]
     elif manifest["tuned"]:
         lines.append("  the session kept the default schedules")
     lines += ["  made again, in the unpacked folder, by:", *(f"    {command}" for command in data["commands"])]
@@ -63,5 +63,5 @@ def _latency(data: dict) -> str:
     return f"median {data['median']:.3g} ms (quartiles {data['q1']:.3g} to {data['q3']:.3g}, {len(data['runs'])} runs)"
 
 
-def _milliseconds(row: dict) -> str:
-    return "not measured" if row["seconds"] is None else f"{row['seconds'] * 1e3:.3f} ms"
+def _microseconds(row: dict) -> str:
+    return "not measured" if row["seconds"] is None else f"{row['seconds'] * 1e6:.3g} µs"

@@ -127,6 +127,6 @@ def _row(found: Opened, record: Record) -> dict[str, str]:
     members = found.partition.subgraphs[record.subgraph]
     names = [found.graph.operators[op].name for op in members]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    latency = "" if record.seconds is None else f"{record.seconds * 1e3:.3f} ms"
+    latency = "" if record.seconds is None else f"{record.seconds * 1e6:.3g} µs"
     row = {"Subgraph": f"S{record.subgraph}", "Trial": str(record.trial), "Latency": latency}
     return row | {"Operators": ", ".join(names[:NAMED]) + more}
