@@ -20,9 +20,9 @@ from ago_core.devices.roofline import Roofline, measure_roofline
 from ago_core.graph.model import Model
 from benchmarks.roofline import use_threads
 
-GEMM = 1024
-"""Rows, columns and depth of the product whose rate stands beside the peak."""
-GEMM_RUNS = 30
+GEMM = 512
+"""Rows, columns and depth of the product whose rate stands beside the peak; a millisecond, which a slice holds."""
+GEMM_RUNS = 200
 
 
 def measure_limits(threads: int) -> dict:
