@@ -231,6 +231,36 @@ def test_a_session_without_devices_says_so_and_can_go_on(app, sessions, held):
         assert [name.value for name, _ in journal.take_commands()] == ["resume"]
 
 
+def test_a_device_that_is_left_alone_is_told(app, sessions, held):
+    held(tuning_journals.quarantined(sessions / "s"))
+    watch(app, "s")
+    assert "1 of 3 devices left alone after failures, see Devices." in progress(app)
+    shown = detail(app, "Devices")
+    assert "left alone for 1 s" in shown and "2 ×" in shown and tuning_journals.CLOSED in shown
+    assert "11 trials, 3 failed" in detail(app, "Trials")
+
+
+def test_when_all_devices_are_gone_the_page_says_so(app, sessions, held):
+    held(tuning_journals.without_devices(sessions / "s"))
+    watch(app, "s")
+    warning = app.warning[0].value.replace("\\", "")
+    assert tuning_journals.GONE in warning and "then resume" in warning and "Resume" in labels(app)
+
+
+def test_the_last_check_has_a_progress_of_its_own(app, sessions, held):
+    held(tuning_journals.in_last_check(sessions / "s", 1))
+    watch(app, "s")
+    assert "finalists in turns, 1 of 3 groups" in progress(app)
+    assert app.get("progress")[0].proto.value == 25
+
+
+@pytest.mark.parametrize(("chosen", "bars"), [("apart", "by its parts"), ("untuned", "no tuned function")])
+def test_the_plan_that_was_kept_is_named(app, sessions, chosen, bars):
+    tuning_journals.checked(sessions / "s", chosen)
+    watch(app, "s")
+    assert bars in detail(app, "Subgraphs") and f"fastest “{chosen}”" in detail(app, "Joins")
+
+
 def test_a_finished_session_can_only_be_extended(app, sessions):
     ended(sessions / "s", *FINISHED)
     watch(app, "s")

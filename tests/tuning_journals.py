@@ -92,3 +92,60 @@ def ended(folder: Path, to: State, reason: str, **options) -> Path:
     with open_journal(folder) as journal:
         state(journal, to, reason, 10.0)
     return folder
+
+
+def device(journal: Journal, name: str, to: str, elapsed: float, reason: str = "", until: float = 0.0) -> None:
+    """What a measurer reports of a device."""
+    journal.add_event(Kind.DEVICE, {"device": name, "state": to, "reason": reason, "until": until}, elapsed)
+
+
+PHONES = ("127.0.0.1:9091", "127.0.0.1:9092")
+CLOSED = "The device at 127.0.0.1:9092 closed the connection, timing main."
+SILENT = "The device at 127.0.0.1:9091 did not answer for 60 seconds, timing main."
+GONE = f"All devices 'phone' at 127.0.0.1:9190 are lost. {SILENT}"
+
+
+def quarantined(folder: Path, **options) -> Path:
+    """Two phones: one has crashed twice and is left alone, the other goes on; a candidate was to blame."""
+    tuned(folder, trials=16, **options)
+    with open_journal(folder) as journal:
+        for start, phone in zip((10.0, 10.2), PHONES):
+            device(journal, phone, "busy", start)
+        device(journal, PHONES[1], "quarantined", 12.0, CLOSED, 0.5)
+        device(journal, PHONES[1], "busy", 13.0)
+        device(journal, PHONES[1], "quarantined", 14.0, CLOSED, 1.0)
+        journal.add_trial(0, "trace", Measurement((), f"It ended 2 sessions; {CLOSED}", None, PHONES[1]), 14.0)
+        journal.add_trial(1, "trace", Measurement((), "It was ended after 20 seconds.", None, PHONES[0]), 15.0)
+        journal.add_trial(1, "trace", Measurement((280e-6,), None, None, PHONES[0]), 16.0)
+    return folder
+
+
+def without_devices(folder: Path, **options) -> Path:
+    """Both are gone, and the session has paused."""
+    quarantined(folder, **options)
+    with open_journal(folder) as journal:
+        device(journal, PHONES[0], "quarantined", 17.0, SILENT, 0.5)
+        state(journal, State.PAUSED, GONE, 18.0)
+    return folder
+
+
+def in_last_check(folder: Path, contest: int, **options) -> Path:
+    """All trials are measured; `contest` of three groups of finalists have run."""
+    tuned(folder, **options)
+    with open_journal(folder) as journal:
+        for number in range(1, contest + 1):
+            data = {"after": 8, "contest": number, "contests": 3, "bests": [[0, 360e-6, 5]] if number == 1 else []}
+            journal.add_event(Kind.CHECK, data, 10.0 + number)
+    return folder
+
+
+def checked(folder: Path, chosen: str, **options) -> Path:
+    """Finished, with this plan kept."""
+    in_last_check(folder, 3, **options)
+    plans = {"tuned": 600e-6, "joined": 620e-6, "apart": 640e-6, "untuned": 900e-6} | {chosen: 550e-6}
+    with open_journal(folder) as journal:
+        data = {"trials": 8, "summed": 700e-6, "missing": 0, "measured": plans[chosen], "seconds": [plans[chosen]]}
+        data |= {"error": None, "device": "local", "chosen": chosen, "plans": plans}
+        journal.add_event(Kind.END_TO_END, data, 15.0)
+        state(journal, State.FINISHED, "All 8 trials are spent.", 15.0)
+    return folder

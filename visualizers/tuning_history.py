@@ -340,6 +340,7 @@ class DeviceUse:
 
     Attributes:
         state, reason: the last that was reported.
+        until: seconds for which it is left alone then, where it is quarantined.
         busy: seconds that it was busy.
         spans: (from, to) seconds of tuning in which it was busy.
         troubles: (seconds of tuning, state, reason) where it was quarantined or lost.
@@ -354,6 +355,7 @@ class DeviceUse:
     troubles: tuple[tuple[float, str, str], ...]
     trials: int
     failed: int
+    until: float = 0.0
 
 
 def devices(history: History) -> list[DeviceUse]:
@@ -378,9 +380,11 @@ def _use(name: str, reports: Sequence[Event], end: float, trials: int, failed: i
             troubles.append((event.elapsed, state, event.data["reason"]))
     if since is not None:
         spans.append((since, end))
-    last = reports[-1].data if reports else {"state": "", "reason": ""}
+    last = reports[-1].data if reports else {"state": "", "reason": "", "until": 0.0}
     busy = sum(to - start for start, to in spans)
-    return DeviceUse(name, last["state"], last["reason"], busy, tuple(spans), tuple(troubles), trials, failed)
+    return DeviceUse(
+        name, last["state"], last["reason"], busy, tuple(spans), tuple(troubles), trials, failed, last["until"]
+    )
 
 
 def task_titles(tasks: Sequence[Task]) -> list[str]:

@@ -114,7 +114,10 @@ def _devices(key: str, feed: Feed, history: History) -> None:
         st.caption("No device has reported yet.")
         return
     table(device_rows(found, history.elapsed), wide=WHY)
-    text = "Busy: running or checking a schedule. Otherwise the device waits for the search and the compiler."
+    text = (
+        "Busy: running or checking a schedule. Otherwise the device waits for the search and the compiler. "
+        "Lost: how often it failed; what it had was measured again, and it is left alone for a while, longer each time."
+    )
     _plot(plots.device_use(found, history.elapsed, key), "devices", text, DEVICE_HEIGHT)
 
 

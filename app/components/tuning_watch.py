@@ -26,6 +26,7 @@ from app.services.tuning_text import (
     compare_rows,
     doing,
     end_to_end_text,
+    share_done,
     standing,
 )
 from visualizers.tuning import TIME, TRIALS, Line, end_to_end
@@ -240,7 +241,7 @@ def _state_line(own: View, key: str, first: Feed, stand: Standing) -> None:
     elif first.state is State.PAUSED and first.reason != USER_PAUSE:
         st.warning(text + " Bring a device back, then resume.", icon=":material/devices_off:")
     else:
-        st.progress(min(1.0, stand.trials / max(1, stand.total)), text=f":small[{text}]")
+        st.progress(share_done(first, stand), text=f":small[{text}]")
     if isinstance(own.fault, DamagedJournal):
         _offer_repair(first)
 

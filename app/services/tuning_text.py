@@ -22,6 +22,7 @@ from visualizers.tuning_history import (
     Point,
     Run,
     Unit,
+    devices,
     efforts,
     rate,
     runs,
@@ -32,6 +33,8 @@ from visualizers.units import count, duration, milliseconds
 
 WHY = "Why"
 SO_FAR = " so far"
+QUARANTINED = "quarantined"
+"""State of a device, see `interfaces.DeviceState`."""
 PLAN_TEXTS = {
     "": "Now: the best so far, joined or by its parts.",
     TUNED: "Kept by the last check: each subgraph as tuned, joined or by its parts.",
@@ -134,6 +137,10 @@ def doing(feed: Feed, stand: Standing) -> str:
         return "Going on: loading the model again." if feed.reason == STARTING else feed.reason or "Waiting."
     if feed.state is not State.RUNNING:
         return feed.reason
+    return _running(feed, stand) + _left_alone(feed.history)
+
+
+def _running(feed: Feed, stand: Standing) -> str:
     if not stand.trials:
         return f"Building the first candidates of {count(len(feed.tasks), 'task')}."
     if not stand.summed:
@@ -150,6 +157,14 @@ def doing(feed: Feed, stand: Standing) -> str:
     if joins:
         return f"Tuning joins: {begun} of {len(joins)} begun, {len(verdicts(feed.history))} judged."
     return "Tuning whole subgraphs."
+
+
+def share_done(feed: Feed, stand: Standing) -> float:
+    """Of the trials, in [0, 1]; while the last check runs, of its groups and the whole models after them."""
+    checks = [event.data for event in feed.history.of(Kind.CHECK)]
+    if feed.state is State.RUNNING and stand.trials >= stand.total and stand.trials:
+        return checks[-1]["contest"] / (checks[-1]["contests"] + 1) if checks else 0.0
+    return min(1.0, stand.trials / max(1, stand.total))
 
 
 def _checking(history: History) -> str:
@@ -211,15 +226,30 @@ def device_rows(found: Iterable[DeviceUse], elapsed: float) -> list[dict[str, st
     return [
         {
             "Device": use.device,
-            "State": use.state or "not reported",
+            "State": _device_state(use),
             "Busy": f"{use.busy / elapsed:.0%}" if elapsed and use.spans else "–",
             "Trials": str(use.trials),
             "Failed": str(use.failed),
-            "Troubles": str(len(use.troubles)),
-            WHY: use.reason,
+            "Lost": f"{len(use.troubles)} ×",
+            WHY: use.reason or (f"Last time: {use.troubles[-1][2]}" if use.troubles else ""),
         }
         for use in found
     ]
+
+
+def _device_state(use: DeviceUse) -> str:
+    if use.state == QUARANTINED and use.until:
+        return f"left alone for {use.until:.3g} s"
+    return use.state or "not reported"
+
+
+def _left_alone(history: History) -> str:
+    """A sentence about devices that have failed and are left alone, or ""."""
+    remote = [use for use in devices(history) if use.state]
+    out = sum(use.state == QUARANTINED for use in remote)
+    if not out:
+        return ""
+    return f" {out} of {count(len(remote), 'device')} left alone after failures, see Devices."
 
 
 def compare_rows(stands: Mapping[str, tuple[Feed, Standing]]) -> list[dict[str, str]]:
