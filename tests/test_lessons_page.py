@@ -111,6 +111,17 @@ def test_a_link_opens_its_lesson(store):
     assert "lesson" not in app.query_params
 
 
+def test_what_is_solved_stands_in_the_address_and_is_read_from_it(bare, store):
+    answered(begin(bare, LESSONS[0]), LESSONS[0], 0, 2)
+    assert bare.query_params["solved"] == "partition1"
+    again = AppTest.from_function(page, default_timeout=20)
+    again.query_params["solved"] = "partition1.partition9.nothing3"
+    again.run()
+    assert again.session_state[lessons_page.KEY].solved == {("partition", 0)}
+    assert again.button(key="open-partition").label == "Go on"
+    assert "Step 2 of" in text(begin(again, LESSONS[0]))
+
+
 def test_a_model_that_cannot_be_loaded_is_told_and_tried_again(monkeypatch):
     tries = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,9 +125,20 @@ class Progress:
     outcomes: dict[Place, Outcome] = field(default_factory=dict)
     solved: set[Place] = field(default_factory=set)
 
+    def to_text(self) -> str:
+        """What is solved, for the address: each lesson's key with the number of a step, such as "cycles2.reuse1"."""
+        return ".".join(f"{key}{step + 1}" for key, step in sorted(self.solved))
+
+    def read(self, text: str, lessons: Iterable[Lesson]) -> None:
+        """Takes over what `to_text` wrote; what names no step of a lesson is left aside."""
+        wanted = set(text.split("."))
+        places = ((lesson.key, step) for lesson in lessons for step in range(len(lesson.steps)))
+        self.solved |= {(key, step) for key, step in places if f"{key}{step + 1}" in wanted}
+
     def step(self, lesson: Lesson) -> int:
-        """Index of the step that is open."""
-        return min(self.steps.get(lesson.key, 0), len(lesson.steps) - 1)
+        """Index of the step that is open; at first the first that is not solved."""
+        unsolved = (step for step in range(len(lesson.steps)) if (lesson.key, step) not in self.solved)
+        return self.steps.get(lesson.key, next(unsolved, 0))
 
     def go(self, lesson: Lesson, step: int) -> None:
         """Opens a step of a lesson."""
@@ -139,7 +150,7 @@ class Progress:
         return sum((lesson.key, index) in self.solved for index in range(len(lesson.steps)))
 
     def begun(self, lesson: Lesson) -> bool:
-        return lesson.key in self.steps
+        return lesson.key in self.steps or self.count(lesson) > 0
 
     def finished(self, lesson: Lesson) -> bool:
         return self.count(lesson) == len(lesson.steps)

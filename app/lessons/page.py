@@ -14,7 +14,7 @@ from app.services.models import Choice, model_store
 from app.services.worker import Task
 
 KEY, TASK_KEY = "lessons", "lesson-model"
-PARAMETER = "lesson"
+PARAMETER, SOLVED = "lesson", "solved"
 EXPLORER = "screens/explore.py"
 POLL_SECONDS = 0.4
 _STYLE = "<style>[class*='st-key-step-'] kbd { display: none; }</style>"
@@ -23,12 +23,13 @@ COLUMNS = 2
 
 
 def progress() -> Progress:
-    """This session's; at first the lesson that the address names is open."""
+    """This session's; at first what the address says: the lesson that is open, and what is solved."""
     if KEY not in st.session_state:
         st.session_state[KEY] = Progress()
+        st.session_state[KEY].read(st.query_params.get(SOLVED, ""), LESSONS)
         wanted = st.query_params.get(PARAMETER)
         if lesson := next((one for one in LESSONS if one.key == wanted), None):
-            st.session_state[KEY].go(lesson, 0)
+            st.session_state[KEY].go(lesson, st.session_state[KEY].step(lesson))
     return st.session_state[KEY]
 
 
@@ -44,11 +45,12 @@ def lessons() -> None:
 
 
 def _write_address(own: Progress) -> None:
-    """So that a link opens the same lesson."""
-    if own.lesson:
-        st.query_params[PARAMETER] = own.lesson
-    elif PARAMETER in st.query_params:
-        del st.query_params[PARAMETER]
+    """So that a reload or a link opens the same."""
+    for name, value in ((PARAMETER, own.lesson), (SOLVED, own.to_text())):
+        if value:
+            st.query_params[name] = value
+        elif name in st.query_params:
+            del st.query_params[name]
 
 
 # The list
@@ -60,7 +62,7 @@ def _overview(own: Progress) -> None:
     st.markdown("#### Lessons")
     st.caption(
         f"{finished} of {len(LESSONS)} finished. Each takes five to ten minutes, on real models; nothing needs tuning. "
-        "What you have solved is kept until you close the tab."
+        "What you have solved stands in the address: a bookmark or a reload of this page keeps it."
     )
     for start in range(0, len(LESSONS), COLUMNS):
         for offset, column in enumerate(st.columns(COLUMNS)):
@@ -167,6 +169,7 @@ def _step(own: Progress, lesson: Lesson, loaded: Loaded | None) -> None:
 
 
 def _step_content(own: Progress, lesson: Lesson, loaded: Loaded | None) -> None:
+    _write_address(own)
     index = own.step(lesson)
     step, place = lesson.steps[index], (lesson.key, index)
     scene = Scene(loaded, f"{lesson.key}-{index}", own.answers.get(place), own.outcomes.get(place))
