@@ -1,74 +1,32 @@
-"""The Tune page in each of a session's states, and the services behind it, without a browser."""
+"""The Tune page: beginning a session, and watching one in each of its states."""
+
+# ruff: noqa: F811 - fixtures are imported
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import signal
-import time
-
 import pytest
 
-from ago_core.errors import UserError
-from ago_core.tuning import control, lock, session
-from ago_core.tuning.events import Kind, State
+from ago_core.tuning import control
+from ago_core.tuning.events import State
 from ago_core.tuning.journal import open_journal
-from ago_core.tuning.settings import LocalDevice
-from app import state
-from app.services import tuning, tuning_replay
-from app.services.models import Choice
-from app.services.tuning import SessionStore, Wish, session_store
-from app.services.tuning_feed import Feed, feed
-from app.services.tuning_report import report
-from app.services.tuning_text import plan_text, standing
-from app.services.uploads import store as store_upload
+from app.services.tuning import session_store
+from app.services.tuning_feed import feed
 from tests import fake_tuner, tuning_journals
-from tests.app_driver import ROOT, RUN, SPEC, button, opened, own, text
-from tests.networks import inverted_residual
+from tests.app_driver import ROOT, SPEC, button, opened, own, text
+from tests.app_tuning import (  # noqa: F401 - sessions and held are fixtures
+    FINISHED,
+    TUNE,
+    alternatives,
+    damage,
+    detail,
+    held,
+    labels,
+    listed,
+    progress,
+    sessions,
+    watch,
+)
 from tests.tuning_journals import create, ended, plan, trial, tuned
-from visualizers import tuning_history
-
-TUNE = "screens/tune.py"
-FINISHED = (State.FINISHED, "All 8 trials are spent.")
-
-
-@pytest.fixture(autouse=True)
-def sessions(tmp_path, monkeypatch):
-    """The folder of all sessions, empty."""
-    monkeypatch.setenv("AGO_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("AGO_CACHE", str(tmp_path / "cache"))
-    session_store.cache_clear()
-    yield tmp_path / "data" / "sessions"
-    session_store.cache_clear()
-
-
-@pytest.fixture
-def held():
-    """Makes sessions look as if a process had them."""
-    locks = []
-    yield lambda folder: locks.append(lock.take_lock(folder))
-    for descriptor in locks:
-        os.close(descriptor)
-
-
-def watch(app, *keys):
-    """The page as a link with these sessions opens it."""
-    app.query_params["session"] = list(keys)
-    app.switch_page(TUNE).run()
-    assert not app.exception
-    return app
-
-
-def labels(app):
-    return [one.label for one in app.button]
-
-
-def alternatives(app):
-    return [element.proto.alt for element in app.get("plotly_chart")]
-
-
-# beginning a session
 
 
 def test_without_a_session_the_page_says_what_will_happen(app):
@@ -125,10 +83,6 @@ def test_a_started_session_is_seen_to_its_end(app, sessions, monkeypatch):
     assert "median of 3 runs on this machine" in text(app)
 
 
-def progress(app):
-    return "\n".join(element.proto.text for element in app.get("progress")).replace("\\", "")
-
-
 def test_a_choice_of_devices_behind_no_tracker_is_one_sentence(app):
     app.switch_page(TUNE).run()
     app.button_group(key="tuning-where").set_value("Behind a tracker").run()
@@ -149,9 +103,6 @@ def test_the_edited_partition_can_be_tuned(app, sessions, monkeypatch):
     edited = own(app).studies[own(app).choice].partitions["edited"]
     assert meta["partition"]["subgraphs"] == [list(members) for members in edited.subgraphs]
     assert feed(sessions / "squeezenet-56-custom").ablation == "Edited"
-
-
-# watching one
 
 
 def test_while_it_starts_it_says_what_it_is_doing(app, sessions, held):
@@ -286,18 +237,6 @@ def test_a_killed_session_is_resumed(app, sessions, monkeypatch):
     assert started == [folder]
 
 
-def damage(folder):
-    """Overwrites a page of the events."""
-    journal = folder / "journal.sqlite"
-    with open_journal(folder) as opened_journal:
-        for number in range(2000):
-            opened_journal.add_event(Kind.COMMAND, {"name": "pause", "value": number}, 10.0)
-    content = bytearray(journal.read_bytes())
-    middle = 4096 * (len(content) // 8192)
-    content[middle : middle + 4096] = b"\xff" * 4096
-    journal.write_bytes(content)
-
-
 def test_a_damaged_journal_is_repaired_on_request(app, sessions):
     folder = ended(sessions / "s", *FINISHED)
     damage(folder)
@@ -305,322 +244,3 @@ def test_a_damaged_journal_is_repaired_on_request(app, sessions):
     assert "is damaged" in app.error[0].value and "Pause" not in labels(app)
     button(app, "Repair").click().run()
     assert not app.error and "8 of 8" in text(app) and list(folder.glob("damaged-*.sqlite"))
-
-
-# details
-
-
-def detail(app, name):
-    app.button_group(key="tuning-detail").set_value(name).run()
-    assert not app.exception and not app.error
-    return text(app)
-
-
-def test_details_of_a_session(app, sessions):
-    ended(sessions / "s", *FINISHED)
-    watch(app, "s")
-    assert "Most of the time goes into S0 conv2d_1 + conv2d_2: 500 µs each" in detail(app, "Subgraphs")
-    joins = detail(app, "Joins")
-    assert (
-        "1 join: 1 kept, 0 dropped (by their trials; the last check decides)." in joins
-        and "1.30×" in joins
-        and "One function is 1.30 times as fast" in joins
-    )
-    assert "8 trials over 4 tasks" in detail(app, "Budget")
-    assert "8 trials, 1 failed" in detail(app, "Trials")
-    app.selectbox(key="tuning-task").select(3).run()
-    assert "2 trials, 0 failed" in text(app) and "The best takes 500 µs" in text(app)
-    assert "90%" in detail(app, "Devices")
-    about = detail(app, "About")
-    assert "ago_core tune squeezenet@56 --trials 8 --threads 1 --ablation ago" in about and "seed 0" in about
-
-
-def test_the_plot_goes_over_trials_or_time(app, sessions):
-    ended(sessions / "s", *FINISHED)
-    watch(app, "s")
-    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
-    assert figure["layout"]["xaxis"]["title"]["text"] == "trials"
-    app.button_group(key="tuning-over").set_value("time").run()
-    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
-    assert figure["layout"]["xaxis"]["title"]["text"] == "time of tuning (s)"
-
-
-# addresses
-
-
-def test_a_reload_finds_the_session_again(app, sessions):
-    ended(sessions / "s", *FINISHED)
-    watch(app, "s")
-    reloaded = opened(SPEC, settled=False)
-    reloaded.query_params["session"] = app.query_params["session"]
-    assert "finished" in text(watch(reloaded, "s")) and "550 µs" in text(reloaded)
-
-
-@pytest.mark.parametrize("key", ["gone", "../../etc", "/etc"])
-def test_an_address_opens_nothing_but_known_sessions(app, sessions, key):
-    ended(sessions / "s", *FINISHED)
-    watch(app, key)
-    assert "not there any more" in app.error[0].value and "Delete" not in labels(app)
-    assert any(one.label == "s" for one in app.checkbox), "the list is shown instead"
-
-
-# the list
-
-
-def listed(app):
-    app.switch_page(TUNE).run()
-    app.button_group(key="tuning-page").set_value("sessions").run()
-    assert not app.exception
-    return app
-
-
-def test_without_sessions_the_list_says_how_to_begin(app, sessions):
-    assert "There is no session yet" in listed(app).info[0].value and str(sessions) in text(app)
-
-
-def test_sessions_are_listed_compared_and_deleted(app, sessions):
-    ended(sessions / "one", *FINISHED)
-    ended(sessions / "two", State.STOPPED, "Stopped by the user.", ablation="heuristic")
-    listed(app)
-    shown = text(app)
-    assert (
-        "squeezenet@56 · TVM heuristic · this machine, 1 thread" in shown
-        and "8 of 8 trials, best 550 µs end to end (first 1.10 ms)" in shown
-    )
-    for key in ("one", "two"):
-        app.checkbox(key=f"pick-{key}").check().run()
-    button(app, "Compare (2)").click().run()
-    assert len(app.query_params["session"]) == 2 and "stopped" in text(app)
-    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
-    assert {trace["name"] for trace in figure["data"]} >= {"one", "two"}
-    listed(app)
-    app.checkbox(key="pick-two").check().run()
-    app.button(key="delete-sessions").click().run()
-    assert not (sessions / "two").exists() and (sessions / "one").exists()
-
-
-def test_a_running_session_is_not_deleted(app, sessions, held):
-    held(tuned(sessions / "s"))
-    listed(app)
-    app.checkbox(key="pick-s").check().run()
-    app.button(key="delete-sessions").click().run()
-    assert (
-        "is running: stop it first" in app.error[0].value.replace("\\", "")
-        and (sessions / "s" / "journal.sqlite").exists()
-    )
-
-
-def test_deleting_leaves_what_is_not_of_the_session(sessions):
-    folder = ended(sessions / "s", *FINISHED)
-    (folder / "notes.txt").write_text("mine")
-    session_store().delete("s")
-    assert [file.name for file in folder.iterdir()] == ["notes.txt"]
-
-
-def test_an_unreadable_session_is_listed_as_such(app, sessions):
-    (sessions / "s").mkdir(parents=True)
-    (sessions / "s" / "journal.sqlite").write_bytes(b"not a database" * 100)
-    assert "unreadable" in text(listed(app))
-
-
-def test_a_session_elsewhere_is_added_and_stays(app, sessions, tmp_path):
-    folder = ended(tmp_path / "elsewhere" / "mine", *FINISHED)
-    listed(app)
-    app.text_input(key="session-folder").set_value(str(folder)).run()
-    button(app, "Open it").click().run()
-    (key,) = session_store().folders()
-    assert app.query_params["session"] == key and key.startswith("mine~")
-    assert SessionStore(sessions).folder(key) == folder
-    session_store().delete(key)
-    assert not session_store().folders()
-
-
-# replay
-
-
-def test_a_replay_shows_what_was_known_then(app, sessions):
-    ended(sessions / "s", *FINISHED)
-    watch(app, "s")
-    button(app, "Replay").click().run()
-    assert "Trials 0 of 8" in text(app) and "Replay: what was known after 0 s of 10 s" in text(app)
-    app.slider(key="replay-position").set_value(4.5).run()
-    shown = text(app)
-    assert "Trials 3 of 8" in shown and "End to end, best 1.10 ms" in shown
-    button(app, "Back to now").click().run()
-    assert "Trials 8 of 8" in text(app)
-
-
-def test_playing_keeps_the_pace_and_ends():
-    replay = tuning_replay.begin(3000.0)
-    assert replay.speed == 100
-    replay.play(10.0, 3000.0)
-    replay.tick(12.0, 3000.0)
-    assert replay.position == 200.0 and replay.playing
-    replay.tick(1000.0, 3000.0)
-    assert replay.position == 3000.0 and not replay.playing
-    replay.play(2000.0, 3000.0)
-    assert replay.position == 0.0, "from the start again"
-
-
-# the Run page
-
-
-def test_what_a_session_found_can_be_compiled(app, sessions, monkeypatch):
-    graph = own(app).loaded.graph
-    folder = ended(sessions / "s", *FINISHED, model_hash=graph.model_hash)
-    partition = own(app).loaded.heuristic
-    best = {"partition": partition.to_json() | {"method": "tuned"}}
-    (folder / "best.json").write_text(json.dumps(best))
-    app.switch_page(RUN).run()
-    app.selectbox(key="run-tuned").select("s").run()
-    assert "Tuned" in text(app) and "By session s." in text(app)
-    queued = []
-
-    class Queue:
-        def submit(self, work, keep=None):
-            queued.append(work)
-            return next_job(work)
-
-    monkeypatch.setattr(state, "job_queue", Queue)
-    next(group for group in app.button_group if group.label == "Partition").set_value("tuned").run()
-    button(app, "Compile and run").click().run()
-    arguments = queued[0].arguments(folder)
-    assert arguments[arguments.index("--tuned") + 1] == str(folder) and "--partition" not in arguments
-    shutil.rmtree(folder)
-    app.run()
-    assert "By session s." not in text(app) and not app.exception
-
-
-def next_job(work):
-    from app.services.jobs import Job
-
-    return Job(work)
-
-
-def test_sessions_of_other_models_are_not_offered(app, sessions):
-    folder = ended(sessions / "s", *FINISHED, model_hash="another")
-    (folder / "best.json").write_text("{}")
-    app.switch_page(RUN).run()
-    assert "run-tuned" not in [box.key for box in app.selectbox]
-
-
-# services
-
-
-@pytest.fixture
-def real(tmp_path):
-    """A session that the real loop ran on made-up devices."""
-    handler = signal.getsignal(signal.SIGTERM)
-    folder = create(tmp_path / "real", trials=300, model=inverted_residual(tmp_path))
-    assert session.main([str(folder)], lambda _: fake_tuner.FakeBackend(fake_tuner.Fake())) == 0
-    signal.signal(signal.SIGTERM, handler)
-    return folder
-
-
-def test_a_feed_agrees_with_the_session(real):
-    found, status = Feed(real).update(), control.status(real)
-    stand = standing(found, found.history)
-    assert (stand.trials, stand.total, found.state) == (status.trials, status.total, status.state)
-    assert stand.summed[-1].seconds == pytest.approx(status.summed)
-    assert (stand.measured[0].median, stand.best.median) == (status.first, status.end_to_end)
-    for run in stand.runs:
-        if run.trials >= stand.summed[0].trials:
-            known = [point for point in stand.summed if point.trials <= run.trials]
-            assert known[-1].seconds == pytest.approx(run.summed), "at every measurement"
-
-
-def test_a_feed_reads_only_what_is_new(sessions, monkeypatch):
-    folder = tuned(sessions / "s")
-    found = Feed(folder).update()
-    version, last = found.version, found.history.last
-    asked = []
-    monkeypatch.setattr("app.services.tuning_feed.read_journal", lambda folder: asked.append(folder))
-    assert found.update().version == version and asked == [], "nothing is opened where nothing has changed"
-    monkeypatch.undo()
-    with open_journal(folder) as journal:
-        trial(journal, 0, None, 11.0)
-    assert len(found.update().history.of(Kind.TRIAL)) == 9 and found.history.last == last + 1
-
-
-def test_reading_a_journal_needs_no_compiler():
-    import subprocess
-    import sys
-
-    code = "import sys, app.services.tuning_report; sys.exit('tvm' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
-
-
-def test_a_report_stands_alone(sessions):
-    feeds = {key: feed(ended(sessions / key, *FINISHED)) for key in ("one", "<two>")}
-    page = report(feeds).decode()
-    body = page[page.index("<body>") :]
-    assert "src=" not in body and "http" not in body.replace("http://www.w3.org", "")
-    assert "Plotly.newPlot" in body and "&lt;two&gt;" in body and "<two>" not in page.replace('"<two>', "")
-    for part in ("550 µs", "median of 3 runs", "1 join: 1 kept", "ago_core tune squeezenet@56"):
-        assert part in body
-
-
-def test_a_csv_has_every_trial(sessions):
-    lines = tuning.csv_of(ended(sessions / "s", *FINISHED)).decode().splitlines()
-    assert len(lines) == 9 and lines[0].startswith("trial,task")
-
-
-def test_the_rate_of_earlier_sessions_is_of_the_same_device(sessions):
-    for name, trials in (("a", 20), ("b", 40)):
-        folder = create(sessions / name, trials)
-        with open_journal(folder) as journal:
-            plan(journal)
-            for number in range(trials):
-                trial(journal, 0, 1e-4, (number + 1) / 2)
-    rows = session_store().rows()
-    assert tuning.typical_rate(rows, "local", 1, "squeezenet@56") == pytest.approx(2.0)
-    assert tuning.typical_rate(rows, "local", 1, "another model") == pytest.approx(2.0)
-    assert tuning.typical_rate(rows, "local", 2, "squeezenet@56") is None
-    assert "About 5 min 00 s" in plan_text(3, 200, 2.0) and "take turns" in plan_text(3, 200, 2.0)
-
-
-def test_an_uploaded_model_is_kept_with_its_session(sessions, tmp_path, monkeypatch):
-    monkeypatch.setattr(control, "start", lambda folder, program=None: None)
-    upload = store_upload("net.onnx", b"content")
-    choice = Choice(upload.name, (), upload.sha256, upload.path)
-    wish = Wish(choice, ("ago",), LocalDevice(1), 10, "mine")
-    assert session_store().launch(wish, upload.path) == ["mine"]
-    assert (sessions / "mine" / "net.onnx").read_bytes() == b"content"
-    assert feed(sessions / "mine").meta["model"] == {"path": str(sessions / "mine" / "net.onnx")}
-
-
-@pytest.mark.parametrize("name", ["", "..", "a/b", "../x", "x\n", "x" * 200])
-def test_a_session_s_name_cannot_leave_the_folder(name, sessions):
-    wish = Wish(Choice.sample(SPEC), ("ago",), LocalDevice(1), 10, name)
-    with pytest.raises(UserError, match="cannot name a session"):
-        session_store().launch(wish)
-    assert not session_store().folders()
-
-
-def test_names_of_sessions_are_not_used_twice(sessions):
-    create(sessions / "squeezenet-56-ago")
-    taken = session_store().folders()
-    assert tuning.default_name(Choice.sample(SPEC), ["ago"], taken) == "squeezenet-56-ago-2"
-    assert tuning.default_name(Choice.sample(SPEC), ["ago", "stock"], taken) == "squeezenet-56-compare"
-
-
-def test_the_list_reads_only_what_has_changed(sessions, monkeypatch):
-    folders = [ended(sessions / name, *FINISHED) for name in ("one", "two")]
-    session_store().rows()
-    asked = []
-    real_status = control.status
-    monkeypatch.setattr(control, "status", lambda folder: asked.append(folder) or real_status(folder))
-    session_store().rows()
-    assert asked == []
-    time.sleep(0.01)
-    with open_journal(folders[0]) as journal:
-        trial(journal, 0, None, 11.0)
-    session_store().rows()
-    assert asked == [folders[0]]
-
-
-def test_the_phases_that_the_page_knows_are_those_of_the_plan():
-    from ago_core.tuning.plan import TaskKind
-    from visualizers.tuning import KIND_STYLES
-
-    assert set(KIND_STYLES) == {kind.value for kind in TaskKind} and TaskKind.JOIN.value == tuning_history.JOIN
