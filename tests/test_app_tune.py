@@ -21,7 +21,6 @@ from tests.app_tuning import (  # noqa: F401 - sessions and held are fixtures
     detail,
     held,
     labels,
-    listed,
     progress,
     sessions,
     watch,

@@ -25,16 +25,7 @@ from tests import fake_tuner
 from tests.app_driver import ROOT, SPEC
 from tests.app_tuning import (  # noqa: F401 - sessions and held are fixtures
     FINISHED,
-    TUNE,
-    alternatives,
-    damage,
-    detail,
-    held,
-    labels,
-    listed,
-    progress,
     sessions,
-    watch,
 )
 from tests.networks import inverted_residual
 from tests.tuning_journals import create, ended, plan, trial, tuned

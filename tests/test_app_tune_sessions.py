@@ -16,14 +16,10 @@ from app.services.tuning import SessionStore, session_store
 from tests.app_driver import RUN, SPEC, button, opened, own, text
 from tests.app_tuning import (  # noqa: F401 - sessions and held are fixtures
     FINISHED,
-    TUNE,
-    alternatives,
-    damage,
     detail,
     held,
     labels,
     listed,
-    progress,
     sessions,
     watch,
 )
