@@ -61,7 +61,7 @@ def _overview(own: Progress) -> None:
     suggested = next((lesson for lesson in LESSONS if not own.finished(lesson)), None)
     st.markdown("#### Lessons")
     st.caption(
-        f"{finished} of {len(LESSONS)} finished. Each takes five to ten minutes, on real models; nothing needs tuning. "
+        f"{finished} of {len(LESSONS)} finished. Each is a few steps on real models; nothing needs tuning. "
         "What you have solved stands in the address: a bookmark or a reload of this page keeps it."
     )
     for start in range(0, len(LESSONS), COLUMNS):
