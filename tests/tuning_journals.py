@@ -116,7 +116,7 @@ def quarantined(folder: Path, **options) -> Path:
         device(journal, PHONES[1], "quarantined", 14.0, CLOSED, 1.0)
         journal.add_trial(0, "trace", Measurement((), f"It ended 2 sessions; {CLOSED}", None, PHONES[1]), 14.0)
         journal.add_trial(1, "trace", Measurement((), "It was ended after 20 seconds.", None, PHONES[0]), 15.0)
-        journal.add_trial(1, "trace", Measurement((280e-6,), None, None, PHONES[0]), 16.0)
+        journal.add_trial(1, "trace", Measurement((380e-6,), None, None, PHONES[0]), 16.0)
     return folder
 
 
