@@ -43,6 +43,7 @@ def test_details_of_a_session(app, sessions):
     assert "90%" in detail(app, "Devices")
     about = detail(app, "About")
     assert "ago_core tune squeezenet@56 --trials 8 --threads 1 --ablation ago" in about and "seed 0" in about
+    assert "apache-tvm 0, code of this tool 0123abcd" in about
 
 
 def test_the_plot_goes_over_trials_or_time(app, sessions):

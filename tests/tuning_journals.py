@@ -31,7 +31,7 @@ def create(folder: Path, trials: int = 8, model: str = "squeezenet@56", ablation
 def plan(journal: Journal, model_hash: str = "hash") -> None:
     """What the session's process writes first."""
     partition = {"schema": 1, "model_hash": model_hash, "method": "ago", "subgraphs": SUBGRAPHS}
-    identity = {"model_hash": model_hash, "target": "llvm", "versions": {"apache-tvm": "0"}}
+    identity = {"model_hash": model_hash, "target": "llvm", "versions": {"apache-tvm": "0"}, "code": "0123abcd"}
     journal.write_plan(identity | {"name": "squeezenet@56", "method": "ago", "partition": partition}, TASKS)
 
 

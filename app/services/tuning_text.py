@@ -307,7 +307,8 @@ def about_rows(feed: Feed) -> list[tuple[str, str]]:
     """What a session tunes, with what, and how to do it again."""
     meta, settings = feed.meta, feed.settings
     clustering = settings["clustering"]
-    versions = ", ".join(f"{name} {version}" for name, version in meta.get("versions", {}).items())
+    used = meta.get("versions", {}) | {"code of this tool": meta.get("code", "not recorded")}
+    versions = ", ".join(f"{name} {version}" for name, version in used.items())
     partition = f"{meta['method']}, {count(len(meta['partition']['subgraphs']), 'subgraph')}"
     limit = f", limit {clustering['threshold']:g}, test by {clustering['rule']}" if meta["method"] == "ago" else ""
     return [
