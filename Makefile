@@ -10,8 +10,8 @@ QUICK := --cells bert_tiny@32 squeezenet@56 mobilenet_v2@56 --threads 2 --trials
 app: $(READY)  ## the explorer on http://127.0.0.1:8501
 	$(BIN)/streamlit run app/main.py
 
-test: $(READY)  ## everything but the slow tests
-	$(BIN)/python -m pytest
+test: $(READY)  ## everything but the slow tests, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

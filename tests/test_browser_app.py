@@ -188,9 +188,10 @@ def test_a_reload_loses_nothing_and_back_goes_back(page, server):
     page.keyboard.up("Shift")
     page.wait_for_url(re.compile("operators=1(,|%2C)4"))
     reads(page, "2 operators selected")
+    before = page.url
     page.keyboard.press("m")
     until(page, 0, together)
-    page.wait_for_url(re.compile("edited="))
+    page.wait_for_function("(before) => location.href !== before", arg=before)
 
     page.reload()
     painted(page)

@@ -62,6 +62,8 @@ def test_a_session_is_watched_paused_resumed_and_stopped(page, server, browser, 
     reads(page, "Stopped by the user.", seconds=120)
     assert control.status(folder).state is State.STOPPED
     with page.expect_download() as started:
+        while button(page, "More").count() != 1:  # the page is being drawn again
+            page.wait_for_timeout(100)
         button(page, "More").click()
         page.get_by_text("All trials as CSV").click()
     assert len(started.value.path().read_text().splitlines()) == control.status(folder).trials + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, fields
 from functools import cache
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 from ago_core.artifacts.inspect import Opened, open_artifact
@@ -109,8 +109,8 @@ class Shelf:
         with path.open("rb") as file:
             return self._put(file_digest(file, "sha256").hexdigest(), path)
 
-    def _put(self, sha256: str, path: Path) -> str:
-        key = sha256[:KEY_DIGITS]
+    def _put(self, digest: str, path: Path) -> str:
+        key = sha256(f"{path.name}:{digest}".encode()).hexdigest()[:KEY_DIGITS]  # one content may have several names
         self._kept.get(key, lambda: open_artifact(path))
         return key
 
