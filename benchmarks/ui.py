@@ -157,9 +157,12 @@ def upload(page, address: str, path: Path) -> float:
     page.get_by_role("radio", name="Your own").click()
     began = time.perf_counter()
     page.locator("input[type=file]").set_input_files(path)
-    page.get_by_text(path.stem).first.wait_for(timeout=WAIT_MS)
+    loaded = page.locator("[data-testid=stSidebar] strong", has_text=path.stem)
+    loaded.wait_for(timeout=WAIT_MS)  # until then the former model stays on the page
+    page.evaluate(WATCH)
+    page.wait_for_function(QUIET, timeout=WAIT_MS)
     page.wait_for_function(DRAWN, timeout=WAIT_MS)
-    return time.perf_counter() - began
+    return time.perf_counter() - began - QUIET_SECONDS
 
 
 def _interactions(page, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
