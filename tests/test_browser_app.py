@@ -195,6 +195,8 @@ def test_a_reload_loses_nothing_and_back_goes_back(page, server):
 
     page.reload()
     painted(page)
+    for panel in (0, 1):  # with a selection from the address as well
+        until(page, panel, "cy.width() > 100 && cy.zoom() > 0.1 && cy.extent().w < 20000")
     until(page, 0, f"{together} && cy.getElementById('1').selected() && cy.getElementById('4').selected()")
     reads(page, "1 edit")
     reads(page, "2 operators selected")

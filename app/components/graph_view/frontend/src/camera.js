@@ -123,6 +123,7 @@ export class Camera {
   show(nodes, zoomAtMost, covered = 0) {
     const box = nodes.boundingBox();
     const height = this.cy.height() - covered;
+    if (Math.min(this.cy.width(), height) <= 4 * PADDING) return; // not laid out yet: it will be fitted then
     const room = Math.min((this.cy.width() - 4 * PADDING) / box.w, (height - 4 * PADDING) / box.h);
     const zoom = Math.min(zoomAtMost, room);
     const target = {
