@@ -28,7 +28,7 @@ from tests.app_tuning import (  # noqa: F401 - sessions and held are fixtures
     sessions,
 )
 from tests.networks import inverted_residual
-from tests.tuning_journals import create, ended, plan, trial, tuned
+from tests.tuning_journals import checked, create, ended, plan, trial, tuned
 from visualizers import tuning_history
 
 
@@ -52,6 +52,17 @@ def test_a_feed_agrees_with_the_session(real):
         if run.trials >= stand.summed[0].trials:
             known = [point for point in stand.summed if point.trials <= run.trials]
             assert known[-1].seconds == pytest.approx(run.summed), "at every measurement"
+
+
+@pytest.mark.parametrize("chosen", ["tuned", "untuned", ""])
+def test_what_tuning_gave_is_said_beside_no_tuning_once_both_ran_in_turns(tmp_path, chosen):
+    folder = checked(tmp_path / "s", chosen) if chosen else tuned(tmp_path / "s")
+    found = Feed(folder).update()
+    stand = standing(found, found.history)
+    gain = {"tuned": "as fast as untuned", "untuned": "not faster than untuned", "": "since the first"}[chosen]
+    assert gain in stand.gain
+    if chosen == "tuned":
+        assert stand.gain.startswith(f"{stand.best.plans['untuned'] / stand.best.plans['tuned']:.2f}×")
 
 
 def test_a_feed_reads_only_what_is_new(sessions, monkeypatch):

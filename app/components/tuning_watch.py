@@ -204,11 +204,11 @@ def _offer_repair(first: Feed) -> None:
 
 def _figures(stand: Standing, session_state: State) -> None:
     columns = st.columns((1.2, 1, 1.3, 0.7, 1))
-    best, gain = stand.best, stand.gain
+    best = stand.best
     columns[0].metric(
         "End to end, best",
         milliseconds(best.median) if best else "–",
-        delta=f"{gain:.2f}× since the first" if gain else None,
+        delta=stand.gain or None,
         delta_color="off",
         delta_arrow="off",
         help="The whole model as it would be deployed, measured; the line below the plot says how.",

@@ -82,9 +82,15 @@ class Standing:
         return (self.total - self.trials) / self.rate if self.rate else None
 
     @property
-    def gain(self) -> float | None:
-        """How many times as fast the model is as when it was first measured; None before a second measurement."""
-        return self.measured[0].median / self.best.median if len(self.measured) > 1 else None
+    def gain(self) -> str:
+        """What tuning gave, in a few words: beside no tuning once both ran in turns, else since the first run."""
+        best = self.best
+        untuned = best.plans.get(UNTUNED) if best and best.chosen else None
+        if untuned and best.chosen == UNTUNED:
+            return "not faster than untuned"
+        if untuned:
+            return f"{untuned / best.plans[best.chosen]:.2f}× as fast as untuned"
+        return f"{self.measured[0].median / best.median:.2f}× since the first" if len(self.measured) > 1 else ""
 
 
 def standing(feed: Feed, history: History) -> Standing:
