@@ -2,9 +2,9 @@
 
 A product's tile reads a few columns of every row of its weights. Rows that lie a power of two apart fall into few sets
 of a cache: of 1×1×464×1024 floats, 256 rows fit into a second cache of 16 ways and 1024 sets, and the rest pushes them
-out for every tile. One cache line more in each row spreads them over all sets. In turns with plain rows, on one core with
-1 MB of second cache: 464→1024 at 7×7 takes 0.81 times as long, 512→2048 0.70, 3×3 of 512 channels 0.90, of 256 channels
-0.98, and 128→128, whose rows do fit, 0.99.
+out for every tile. One cache line more in each row spreads them over all sets. In turns with plain rows, on one core
+with 1 MB of second cache: 464→1024 at 7×7 takes 0.81 times as long, 512→2048 0.70, 3×3 of 512 channels 0.90, of 256
+channels 0.98, and 128→128, whose rows do fit, 0.99.
 """
 
 from __future__ import annotations
