@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.ui import CHROMIUM, DRAWN, FLAGS, QUIET, ROOT, WAIT_MS, WATCH, WIDE, running_app
+from benchmarks.browser import APP, CHROMIUM, FLAGS, ROOT, serving
+from benchmarks.ui import DRAWN, QUIET, WAIT_MS, WATCH, WIDE
 
 PICTURES = ROOT / "docs" / "pictures"
 MODEL, TRIALS = "mobilenet_v2@224", 200
@@ -32,7 +33,7 @@ def main() -> int:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         _tune(Path(folder) / "data" / "sessions" / SESSION)
-        with running_app(Path(folder)) as (address, _), sync_playwright() as driver:
+        with serving(APP, AGO_DATA=f"{folder}/data") as (address, _), sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             for name, (query, act) in SCENES.items():
                 page = browser.new_context(viewport=WIDE).new_page()

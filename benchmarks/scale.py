@@ -31,11 +31,12 @@ import onnx
 from ago_core.tuning import control
 from ago_core.tuning.events import State
 from ago_core.tuning.settings import LocalDevice, TuningSettings
+from benchmarks.browser import APP, CHROMIUM, FLAGS, serving
 from benchmarks.environment import environment
 from benchmarks.resumable import save
 from benchmarks.scale_devices import CALLS, SECONDS, rate
 from benchmarks.synthetic import residual_onnx
-from benchmarks.ui import CHROMIUM, FLAGS, WIDE, running_app, upload
+from benchmarks.ui import WIDE, upload
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 SIZES = (100, 1_000, 3_000, 10_000)
@@ -137,7 +138,7 @@ def in_browser(path: Path, folder: Path) -> float | None:
         return None
     from playwright.sync_api import Error, sync_playwright
 
-    with running_app(folder) as (address, _), sync_playwright() as driver:
+    with serving(APP, AGO_DATA=f"{folder}/data") as (address, _), sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
             return upload(browser.new_page(viewport=WIDE), address, path)

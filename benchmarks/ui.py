@@ -14,13 +14,8 @@ benchmarks/results/ui.json.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,13 +26,11 @@ import onnx
 import psutil
 
 from ago_core.graph.model import load_model
+from benchmarks.browser import APP, CHROMIUM, FLAGS, serving
 from benchmarks.environment import environment
 from benchmarks.synthetic import residual_onnx
 
 RESULTS = Path(__file__).parent / "results" / "ui.json"
-ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
 OPERATORS = (500, 1500)
 ROUNDS, VISITS, VISITORS = 5, 50, 10
 QUIET_SECONDS = 0.6
@@ -92,7 +85,7 @@ def _measure(rounds: int, visits: int) -> dict:
     run = {"environment": environment(), "rounds": rounds, "models": []}
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_app(Path(folder)) as (address, server),
+        serving(APP, AGO_DATA=f"{folder}/data") as (address, server),
         sync_playwright() as driver,
     ):
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -111,26 +104,6 @@ def _of_size(operators: int, path: Path) -> onnx.ModelProto:
     model = residual_onnx(operators)
     onnx.save(model, path)
     return residual_onnx(round(operators * operators / len(load_model(path).graph)))
-
-
-@contextlib.contextmanager
-def running_app(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The app, with a folder of its own for what it keeps: (address, process)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)]
-    environment = os.environ | {"AGO_DATA": str(folder / "data")}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def _model(browser, address: str, path: Path, rounds: int) -> dict:

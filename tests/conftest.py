@@ -53,3 +53,31 @@ def edited(app):
     """The heuristic's partition, to be edited in the left panel."""
     app.button(key="icon-edit-left").click().run()
     return app
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Writes a model, or bytes; its path."""
+
+    def save(model):
+        path = tmp_path / "tiny.onnx"
+        path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
+        return path
+
+    return save
+
+
+@pytest.fixture
+def refusal(saved):
+    """The sentence with which a model is refused."""
+
+    from tests.source_models import refusal_of
+
+    def refuse(model, dims=None):
+        path = saved(model)
+        before = sorted(path.parent.rglob("*"))
+        sentence = refusal_of(path, dims)
+        assert sorted(path.parent.rglob("*")) == before
+        return sentence
+
+    return refuse

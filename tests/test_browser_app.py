@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 import zipfile
 from pathlib import Path
 
 import onnx
 import pytest
 
+from benchmarks.browser import APP, CHROMIUM, FLAGS, serving
+
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
 # cytoscape registers itself on its container, which lies in the component's shadow root.
 CY = """(index) => [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]
     .map((host) => host.shadowRoot?.querySelector('.canvas')?._cyreg?.cy).filter((cy) => cy)[index]"""
@@ -31,18 +25,9 @@ def running_app(temporary: Path, **environment: str):
     """The app's server; its address."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on the PATH")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)]
-    environment = os.environ | {"TMPDIR": str(temporary), "AGO_DATA": str(temporary / "data")} | environment
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        _wait_for_port(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    environment = {"TMPDIR": str(temporary), "AGO_DATA": str(temporary / "data")} | environment
+    with serving(APP, **environment) as (address, _):
+        yield address
     left = sorted(path.name for path in temporary.iterdir() if path.name.startswith("ago-"))
     assert left == [], "uploads and jobs leave nothing behind"
 
@@ -102,7 +87,7 @@ def test_from_opening_to_a_verified_model(page, server):
 
     page.mouse.click(*place(page, 0, 1))
     reads(page, "ONNX nodes")
-    page.wait_for_function(f"() => ({CY})(1).getElementById('1').selected()", timeout=5_000)
+    page.wait_for_function(f"() => ({CY})(1).getElementById('1').selected()", timeout=30_000)
 
     page.get_by_role("radio", name=re.compile("^AGO: S")).click()
     reads(page, "Bytes in")
@@ -342,13 +327,3 @@ def test_a_page_can_be_opened_directly(page, server):
     page.go_back()
     page.wait_for_url(re.compile("compare.model=squeezenet"))
     reads(page, "Jain's index")
-
-
-def _wait_for_port(port, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError("the app's server did not start")

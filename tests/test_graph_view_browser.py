@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.browser import CHROMIUM, FLAGS, serving
+
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "tests" / "graph_view_page.py"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-component-update",
-    "--disable-quic",
-]
 # cytoscape registers itself on its container, which lies in the component's shadow root.
 CY = """(index) => [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]
     .map((host) => host.shadowRoot?.querySelector(".canvas")?._cyreg?.cy).filter(Boolean)[index]"""
@@ -34,18 +19,8 @@ CY = """(index) => [...document.querySelectorAll('[data-testid=stBidiComponentIs
 
 @pytest.fixture(scope="module")
 def server():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(PAGE), "--server.port", str(port)]
-    command += ["--server.headless", "true", "--server.address", "127.0.0.1"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for_port(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    with serving("tests/graph_view_page.py") as (address, _):
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +90,10 @@ class Panels:
         self.page.mouse.up()
 
     def expect(self, text):
-        self.page.wait_for_selector(f"text={text}", timeout=5_000)
+        self.page.wait_for_selector(f"text={text}", timeout=30_000)
 
     def until(self, panel, expression):
-        self.page.wait_for_function(f"() => {{ const cy = ({CY})({panel}); return {expression}; }}", timeout=5_000)
+        self.page.wait_for_function(f"() => {{ const cy = ({CY})({panel}); return {expression}; }}", timeout=30_000)
 
     def button(self, name, panel=None):
         if panel is None:
@@ -407,13 +382,3 @@ def test_an_empty_graph_says_so(browser, server):
 def test_the_text_alternative_counts(panels):
     label = panels.page.locator(".stage").first.get_attribute("aria-label")
     assert re.match(r"heuristic partition: 150 operators, 43 of them complex, and 170 edges; \d+ subgraphs", label)
-
-
-def _wait_for_port(port, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"streamlit did not answer on port {port} within {seconds} s")

@@ -76,10 +76,6 @@ class Clusters:
         low, high = self._room(first, last)
         return low <= high
 
-    def closes_cycle(self, a: int, b: int) -> bool:
-        """Whether merging two neighbours closes a cycle: exact, by search between their stages."""
-        return self.detour(a, b) is not None
-
     def detour(self, a: int, b: int) -> list[int] | None:
         """A path from one neighbour to the other besides the direct edge, ends included; None if there is none.
 

@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import networkx as nx
-
 from ago_core.errors import UserError
 from ago_core.graph.opgraph import OpGraph
 
@@ -112,11 +110,6 @@ def quotient(graph: OpGraph, subgraphs: Sequence[tuple[int, ...]]) -> list[list[
         if owner[u] != owner[v]:
             readers[owner[u]].add(owner[v])
     return [sorted(row) for row in readers]
-
-
-def quotient_graph(graph: OpGraph, subgraphs: Sequence[tuple[int, ...]]) -> nx.DiGraph:
-    """`quotient` for networkx: node i is `subgraphs[i]`, an edge i → j says that j reads a result of i."""
-    return nx.DiGraph(dict(enumerate(quotient(graph, subgraphs))))
 
 
 def topological_order(readers: list[list[int]]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 from ago_core.tuning.plan import Estimate, Phase, Plan, States, TaskKind, deployed, is_ready, is_stable, phase
@@ -97,8 +96,3 @@ def run_is_due(now: Estimate, last: Estimate | None, trials_since: int, spent: f
     if last is None or now.missing != last.missing:
         return now.missing == 0 or trials_since >= RUN_TRIALS
     return trials_since >= RUN_TRIALS or now.seconds <= last.seconds * (1 - GAIN_BETWEEN_RUNS)
-
-
-def time_left(trials: int, done: int, rate: float) -> float:
-    """Seconds; infinite while the rate (trials a second) is not known."""
-    return (trials - done) / rate if rate > 0 else math.inf
