@@ -130,8 +130,9 @@ def upload(page, address: str, path: Path) -> float:
     page.get_by_role("radio", name="Your own").click()
     began = time.perf_counter()
     page.locator("input[type=file]").set_input_files(path)
-    loaded = page.locator("[data-testid=stSidebar] strong", has_text=path.stem)
-    loaded.wait_for(timeout=WAIT_MS)  # until then the former model stays on the page
+    loading = page.get_by_text("Loading").first
+    loading.wait_for(timeout=WAIT_MS)
+    loading.wait_for(state="hidden", timeout=WAIT_MS)  # until then the former model stays on the page
     page.evaluate(WATCH)
     page.wait_for_function(QUIET, timeout=WAIT_MS)
     page.wait_for_function(DRAWN, timeout=WAIT_MS)
