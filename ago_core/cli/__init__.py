@@ -140,6 +140,8 @@ def _session_commands(commands) -> None:
     _takes_model(sub, choice=False)
     sub.add_argument("--ablation", choices=ABLATIONS, default="ago", help="what of AGO is on (default: ago, all of it)")
     sub.add_argument("--partition", metavar="FILE", help="a saved partition instead of the ablation's")
+    reuse = "a session: what it found for functions that both tune is taken over, and only the others are searched"
+    sub.add_argument("--reuse", metavar="DIR", help=reuse)
     _takes_session(sub)
     sub.add_argument("--detach", action="store_true", help="return at once; see `status`, `stop` and `resume`")
     sub = _command(commands, "compare", compare_command, "Tune a model by each ablation, one after the other.")

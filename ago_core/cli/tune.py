@@ -96,7 +96,8 @@ def _request(args: argparse.Namespace, name: str) -> Request:
         ablation = Ablation("edited", ablation.fusion, ablation.reformer, ablation.spaces)
     clustering = Settings(args.threshold, Rule(args.rule), not args.plain)
     settings = TuningSettings(args.trials, _device(args), ablation, args.batch, args.seed, clustering)
-    return Request(args.model, dict(args.dim), settings, partition)
+    reuse = getattr(args, "reuse", None)
+    return Request(args.model, dict(args.dim), settings, partition, reuse and Path(reuse))
 
 
 def _device(args: argparse.Namespace) -> Device:

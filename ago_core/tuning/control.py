@@ -36,12 +36,14 @@ class Request:
         dims: sizes for symbolic dimensions.
         settings: how.
         partition: of the model, as JSON, where the ablation's partition is "edited"; else None.
+        reuse: folder of a session whose schedules are taken over for functions that both tune, see `reuse`.
     """
 
     model: str | Path
     dims: Mapping[str, int]
     settings: TuningSettings
     partition: Mapping[str, Any] | None = None
+    reuse: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,9 @@ def create(folder: Path, request: Request) -> None:
         UserError: the folder holds one already, or cannot be written.
     """
     model = {"sample": request.model} if _is_sample(request.model) else {"path": str(Path(request.model).absolute())}
-    settings, partition = request.settings.to_json(), request.partition
-    create_journal(folder, {"model": model, "dims": request.dims, "settings": settings, "partition": partition})
+    asked = {"model": model, "dims": request.dims, "settings": request.settings.to_json()}
+    asked |= {"partition": request.partition, "reuse": request.reuse and str(request.reuse.absolute())}
+    create_journal(folder, asked)
 
 
 def _is_sample(model: str | Path) -> bool:

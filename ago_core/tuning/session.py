@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,8 @@ from ago_core.tuning.events import STARTING, Command, Kind, State
 from ago_core.tuning.interfaces import Backend, DeviceState
 from ago_core.tuning.journal import Journal, check_journal, open_journal
 from ago_core.tuning.lock import take_lock
-from ago_core.tuning.plan import Plan, make_plan
+from ago_core.tuning.plan import Plan, PlannedTask, make_plan
+from ago_core.tuning.reuse import known_traces
 from ago_core.tuning.settings import TuningSettings, settings_from_json
 from ago_core.tuning.stopwatch import Stopwatch
 from ago_core.tuning.study import Study
@@ -90,7 +91,8 @@ def _tune(journal: Journal, make_backend: MakeBackend, watch: Stopwatch) -> None
         model = load_model(_spec(meta["model"]), dict(meta["dims"]))
         partition, plan = _plan(journal, meta, model, settings, backend)
         name = f"the session in {journal.folder.absolute()}"
-        study = Study(journal.folder, name, model, plan, partition.method, backend, turns_folder())
+        known = {task["id"]: task["known"] for task in journal.tasks() if "known" in task}
+        study = Study(journal.folder, name, model, plan, partition.method, backend, turns_folder(), known)
         Tuner(study, journal, settings, watch).run(measurer)
 
 
@@ -120,12 +122,14 @@ def _plan(
     if not begun:
         names = [op.name for op in model.graph.operators]
         described = {"name": model.name, "method": partition.method, "partition": partition.to_json()}
-        journal.write_plan(identity | described, [_described(task, names) for task in plan.tasks])
+        known = known_traces(Path(meta["reuse"]), identity, settings, plan.tasks) if meta.get("reuse") else {}
+        journal.write_plan(identity | described, [_described(task, names, known) for task in plan.tasks])
     return partition, plan
 
 
-def _described(task, names: list[str]) -> dict[str, Any]:
-    return {
+def _described(task: PlannedTask, names: list[str], known: Mapping[int, str]) -> dict[str, Any]:
+    """A task's row; `known` is the trace that is taken over from another session, where there is one."""
+    return ({"known": known[task.id]} if task.id in known else {}) | {
         "kind": task.kind.value,
         "operators": [names[op] for op in task.places[0]],
         "places": task.places,

@@ -271,7 +271,7 @@ class Tuner:
         """The task's search, told what has been measured of it."""
         if task.id not in self._searches:
             parts = self._parts(task) if task.kind is TaskKind.JOIN else ()
-            search = self._study.backend.search(SearchTask(task.function, parts, self._settings.seed + task.id))
+            search = self._study.search(task.id, SearchTask(task.function, parts, self._settings.seed + task.id))
             rows = list(self._journal.traces(task.id))
             if rows:
                 search.replay([trace for trace, _ in rows], [measurement for _, measurement in rows])
