@@ -1,7 +1,8 @@
 """Charts of partitions and measurements: plain data → plotly figures.
 
 Backgrounds are transparent and texts have no colour of their own, so `st.plotly_chart` gives them that of its theme.
-Series are told apart by pattern, dash or symbol as well as by hue.
+Series are told apart by pattern, dash or symbol as well as by hue. After each chart comes what it shows in words, for
+those who cannot see it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import plotly.graph_objects as go
 
 from ago_core.graph.opgraph import OpGraph
 from visualizers.palette import BLUE, NEUTRAL, series_hue
+from visualizers.units import count as counted
 
 PATTERNS = ("", "/", "x", ".")
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "cross")
 MAX_BARS = 20
 FAR_APART = 4.0
+MOST_NAMED = 5
+"""Kinds of operators that a text names."""
 
 
 def subgraph_sizes(sizes: Mapping[str, Sequence[int]]) -> go.Figure:
@@ -34,11 +38,29 @@ def subgraph_sizes(sizes: Mapping[str, Sequence[int]]) -> go.Figure:
     return titled(figure, "Subgraph sizes", "operators in a subgraph", "subgraphs")
 
 
+def subgraph_sizes_text(sizes: Mapping[str, Sequence[int]]) -> str:
+    parts = [
+        f"{name}: {counted(len(values), 'subgraph')} of {min(values)} to {max(values)} operators, median "
+        f"{median(values):g}"
+        for name, values in sizes.items()
+        if values
+    ]
+    return f"Bar chart: how many subgraphs have how many operators. {'; '.join(parts)}."
+
+
 def complex_per_subgraph(counts: Mapping[str, Sequence[int]]) -> go.Figure:
     """Histogram of complex operators per subgraph: none, one (all that a heuristic allows), two, three or more."""
     grouped = {name: Counter(min(value, 3) for value in values) for name, values in counts.items()}
     figure = _bars(["0", "1", "2", "3+"], {name: [count[i] for i in range(4)] for name, count in grouped.items()})
     return titled(figure, "Complex operators per subgraph", "complex operators in a subgraph", "subgraphs")
+
+
+def complex_per_subgraph_text(counts: Mapping[str, Sequence[int]]) -> str:
+    parts = []
+    for name, values in counts.items():
+        found = Counter(min(value, 3) for value in values)
+        parts.append(f"{name}: {found[0]} with none, {found[1]} with one, {found[2]} with two, {found[3]} with more")
+    return f"Bar chart: how many subgraphs hold how many complex operators. {'; '.join(parts)}."
 
 
 def weight_distribution(weights: Mapping[str, Sequence[float]]) -> go.Figure:
@@ -62,6 +84,16 @@ def weight_distribution(weights: Mapping[str, Sequence[float]]) -> go.Figure:
     if all(value > 0 for values in weights.values() for value in values):
         figure.update_yaxes(type="log", dtick=1)
     return titled(figure, "Weights of subgraphs", "subgraphs, heaviest first", "weight")
+
+
+def weight_distribution_text(weights: Mapping[str, Sequence[float]]) -> str:
+    parts = [
+        f"{name}: {counted(len(values), 'subgraph')}, weights from {max(values):.4g} down to {min(values):.4g}, median "
+        f"{median(values):.4g}"
+        for name, values in weights.items()
+        if values
+    ]
+    return f"Line chart: the weight of each subgraph, heaviest first. {'; '.join(parts)}."
 
 
 def latency_runs(runs: Mapping[str, Sequence[float]]) -> go.Figure:
@@ -94,6 +126,17 @@ def latency_runs(runs: Mapping[str, Sequence[float]]) -> go.Figure:
     counts = " and ".join(str(number) for number in dict.fromkeys(len(values) for values in runs.values()))
     note = f", {outside} outside" if outside else ""
     return titled(figure, f"Latency of {counts} runs{note}", "latency (ms)", "")
+
+
+def latency_runs_text(runs: Mapping[str, Sequence[float]]) -> str:
+    parts = []
+    for name, values in runs.items():
+        first, third = _quartiles(values)
+        parts.append(
+            f"{name}: {counted(len(values), 'run')}, median {median(values):.3g} ms, quartiles {first:.3g} to "
+            f"{third:.3g} ms, fastest {min(values):.3g} ms, slowest {max(values):.3g} ms"
+        )
+    return f"Box plot of measured latencies in milliseconds, each run a point. {'; '.join(parts)}."
 
 
 def _fences(series: Iterable[Sequence[float]]) -> tuple[float, float]:
@@ -132,6 +175,23 @@ def operator_kinds(graph: OpGraph) -> go.Figure:
     figure.update_yaxes(categoryorder="array", categoryarray=[kind for kind, _ in counts])
     figure.update_layout(barmode="overlay", height=110 + 22 * max(4, len(counts)))
     return titled(figure, "Operators by kind", "operators", "")
+
+
+def operator_kinds_text(graph: OpGraph) -> str:
+    groups = {"complex": [op.kind for op in graph.operators if op.is_complex]}
+    groups["other"] = [op.kind for op in graph.operators if not op.is_complex]
+    parts = [
+        f"{len(kinds)} {name}" + (f" ({_most_frequent(kinds)})" if kinds else "") for name, kinds in groups.items()
+    ]
+    return f"Bar chart: operators of each kind, {len(graph)} in all: {' and '.join(parts)}."
+
+
+def _most_frequent(kinds: Sequence[str]) -> str:
+    """Such as "pointwise_conv2d 17, conv2d 9 and 2 other kinds"."""
+    ranked = Counter(kinds).most_common()
+    named = ", ".join(f"{kind} {number}" for kind, number in ranked[:MOST_NAMED])
+    rest = len(ranked) - MOST_NAMED
+    return named + (f" and {counted(rest, 'other kind')}" if rest > 0 else "")
 
 
 def _bars(labels: list[str], heights: Mapping[str, list[int]]) -> go.Figure:

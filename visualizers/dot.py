@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from ago_core.graph.opgraph import Operator, OpGraph, Tensor
 from ago_core.partition.partition import Partition
 from visualizers.palette import BLUE, NEUTRAL, SKY_TINT
+from visualizers.units import count
 
 NAMED_CONSUMERS = 3
+NAMED_EDGES = 10
 
 
 def subgraph_dot(graph: OpGraph, partition: Partition, index: int) -> str:
@@ -35,6 +37,16 @@ def subgraph_dot(graph: OpGraph, partition: Partition, index: int) -> str:
         lines += [_edge(f"o{op}", f"o{reader.id}", _read_from(op, reader)) for reader in readers]
         lines += _outputs(graph, operator, inside)
     return "\n".join([*lines, "}"])
+
+
+def subgraph_text(graph: OpGraph, partition: Partition, index: int) -> str:
+    """The drawing of a subgraph in words: which operator passes on to which, the first of them by name."""
+    members = partition.subgraphs[index]
+    names = {op: graph.operators[op].name for op in members}
+    steps = [f"{names[u]} to {names[v]}" for u in members for v in graph.successors[u] if v in names]
+    rest = f" and {len(steps) - NAMED_EDGES} more" if len(steps) > NAMED_EDGES else ""
+    inside = f": {', '.join(steps[:NAMED_EDGES])}{rest}" if steps else f": {', '.join(names.values())}"
+    return f"Drawing of S{index}, {count(len(members), 'operator')}, data flows downwards{inside}."
 
 
 def partition_dot(graph: OpGraph, partition: Partition) -> str:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from visualizers.charts import titled
 from visualizers.palette import NEUTRAL, ORANGE, PURPLE, SKY, SUBGRAPH_HUES, YELLOW
+from visualizers.units import count, milliseconds
 
 LANE_PIXELS, FRAME_PIXELS = 56, 130
 PATTERNS = ("", "/", "x", ".", "-", "|")
@@ -78,6 +79,23 @@ def gantt(lanes: Mapping[str, Sequence[Bar]], title: str) -> go.Figure:
         height=FRAME_PIXELS + LANE_PIXELS * len(names),
     )
     return figure
+
+
+def gantt_text(lanes: Mapping[str, Sequence[Bar]]) -> str:
+    """How many kernels each lane has, how long they take together, and the longest, in words."""
+    parts = [f"{name}: {_lane_text(bars)}" for name, bars in lanes.items()]
+    return f"The kernels of one inference as bars on an axis of microseconds, a lane for each plan. {'; '.join(parts)}."
+
+
+def _lane_text(bars: Sequence[Bar]) -> str:
+    if not bars:
+        return "no kernels"
+    longest = max(bars, key=lambda bar: bar.seconds)
+    together = milliseconds(sum(bar.seconds for bar in bars))
+    return (
+        f"{count(len(bars), 'kernel')}, {together} together, the longest {longest.name} with "
+        f"{milliseconds(longest.seconds)}"
+    )
 
 
 def _hue(bar: Bar) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from visualizers.palette import BLUE, NEUTRAL, ORANGE
+from visualizers.units import nbytes
 
 STYLES = ((ORANGE, "dash", "diamond"), (BLUE, "solid", "circle"))
 GRID = "rgba(138, 143, 152, 0.25)"
@@ -44,3 +45,19 @@ def recompute_curve(caches: Sequence[int], curves: Mapping[str, Sequence[float]]
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
+
+
+def recompute_curve_text(caches: Sequence[int], curves: Mapping[str, Sequence[float]], at: int) -> str:
+    """The same in words: both ends of each curve, and its height at the line. `at` is one of the caches."""
+    here = list(caches).index(at)
+    parts = [
+        f"read by {name}: {_times(factors[0])} with the smallest, {_times(factors[-1])} with the largest, "
+        f"{_times(factors[here])} at the line"
+        for name, factors in curves.items()
+    ]
+    span = f"{nbytes(caches[0])} to {nbytes(caches[-1])}, with a line at {nbytes(at)}"
+    return f"Line chart: how often an element is computed, over a cache of {span}. {'; '.join(parts)}."
+
+
+def _times(factor: float) -> str:
+    return "no tile fits" if factor == float("inf") else f"{factor:.2f} times"

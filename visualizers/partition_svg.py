@@ -29,7 +29,7 @@ def partition_svg(graph: OpGraph, partition: Partition, arranged: Layout) -> str
     """
     x1, y1, x2, y2 = arranged.bbox
     width, height = x2 - x1 + 2 * MARGIN, y2 - y1 + 2 * MARGIN
-    about = f"{graph.name}: {count(len(graph), 'operator')} in {count(len(partition), 'subgraph')}"
+    about = escape(partition_text(graph, partition))
     hues = subgraph_hues(graph, partition)
     boxes = (_box(index, box, hues[index]) for index, box in enumerate(arranged.boxes) if box)
     detours = set(arranged.detours)
@@ -38,8 +38,17 @@ def partition_svg(graph: OpGraph, partition: Partition, arranged: Layout) -> str
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" role="img" '
         f'viewBox="{x1 - MARGIN:.0f} {y1 - MARGIN:.0f} {width:.0f} {height:.0f}">'
-        f'<title>{escape(about)}</title><style>{STYLE}</style><rect class="p" x="{x1 - MARGIN:.0f}" '
+        f'<title>{about}</title><style>{STYLE}</style><rect class="p" x="{x1 - MARGIN:.0f}" '
         f'y="{y1 - MARGIN:.0f}" width="100%" height="100%"/>{"".join([*boxes, *edges, *nodes])}</svg>'
+    )
+
+
+def partition_text(graph: OpGraph, partition: Partition) -> str:
+    """The picture in a few words."""
+    largest = max(partition.subgraphs, key=len)
+    return (
+        f"{graph.name}: {count(len(graph), 'operator')} in {count(len(partition), 'subgraph')}, the largest, "
+        f"S{partition.subgraphs.index(largest)}, of {len(largest)}"
     )
 
 

@@ -104,6 +104,26 @@ def roofline(
     return _styled(figure)
 
 
+def roofline_text(
+    peak: float, footprints: Sequence[int], bandwidths: Sequence[float], chosen: Point, others: Sequence[Point] = ()
+) -> str:
+    """The roofs and every point of such a figure, in words."""
+    slopes = [
+        f"{quantity(speed, 'B/s')} for {nbytes(size)}"
+        for size, speed, _ in _slopes(footprints, bandwidths, chosen.bytes)
+    ]
+    points = [
+        f"{point.name} {point.intensity:.2f} FLOP a byte, {quantity(point.flops / point.seconds, 'FLOP/s')}"
+        for point in (chosen, *others)
+        if point.flops and point.seconds > 0
+    ]
+    return (
+        "Roofline: FLOP/s over FLOP for each byte moved, both axes logarithmic. "
+        f"The roof rises with the bandwidth, {' and '.join(slopes)}, to the peak of {quantity(peak, 'FLOP/s')}. "
+        f"Points: {'; '.join(points)}."
+    )
+
+
 def _slopes(footprints: Sequence[int], bandwidths: Sequence[float], own: int) -> list[tuple[int, float, str]]:
     """(working set, bandwidth, dash): memory, and the size of the chosen subgraph's data where that is smaller."""
     memory = (footprints[-1], bandwidths[-1], "solid")

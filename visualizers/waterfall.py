@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from visualizers.charts import titled
 from visualizers.palette import BLUE, NEUTRAL, VERMILLION
+from visualizers.units import count
 
 ROW_PIXELS = 26
 FRAME_PIXELS = 130
@@ -60,6 +61,17 @@ def waterfall(steps: Sequence[Step], title: str, total: str) -> go.Figure:
     )
     figure.update_layout(height=FRAME_PIXELS + ROW_PIXELS * len(names), showlegend=False)
     return figure
+
+
+def waterfall_text(steps: Sequence[Step], total: str) -> str:
+    """The sum, and the largest gain and loss, in words."""
+    parts = [f"{total}: {signed(1e6 * sum(step.change for step in steps))} over {count(len(steps), 'part')}"]
+    gain, loss = (choose(steps, key=lambda step: step.change, default=None) for choose in (min, max))
+    if gain and gain.change < 0:
+        parts.append(f"the largest gain is {gain.name} with {signed(gain.change * 1e6)}")
+    if loss and loss.change > 0:
+        parts.append(f"the largest loss is {loss.name} with {signed(loss.change * 1e6)}")
+    return f"Waterfall chart in microseconds: what each part gained (minus) or lost (plus). {'; '.join(parts)}."
 
 
 def signed(microseconds: float) -> str:

@@ -17,9 +17,9 @@ from app.services import comparing
 from app.services.measured import Measured, Measuring, Plan, measured_plan
 from app.services.study import Study
 from app.services.tuning import session_store
-from visualizers.gantt import gantt
+from visualizers.gantt import gantt, gantt_text
 from visualizers.units import milliseconds
-from visualizers.waterfall import waterfall
+from visualizers.waterfall import waterfall, waterfall_text
 
 PLAN_WIDTH = 330
 NOTHING = (
@@ -109,7 +109,8 @@ def _results(study: Study, plans: Mapping[str, Plan], titles: Mapping[str, str],
         st.warning(plain(sentence), icon=":material/info:")
     title = "What each part gained or lost"
     rows = comparing.steps(study.graph, difference, plans["before"])
-    _chart(waterfall(rows, title, "Whole inference"), "compare-waterfall")
+    total = "Whole inference"
+    _chart(waterfall(rows, title, total), "compare-waterfall", waterfall_text(rows, total))
     st.caption(
         "Measured, each row the medians of the same operators in both plans. A row with several subgraphs on a side "
         "cannot be told apart further: they hold the same operators, cut otherwise."
@@ -118,7 +119,7 @@ def _results(study: Study, plans: Mapping[str, Plan], titles: Mapping[str, str],
         title: comparing.bars(study.graph, difference, found[side].profile, after=side == "after")
         for side, title in titles.items()
     }
-    _chart(gantt(lanes, "The kernels of one inference"), "compare-gantt")
+    _chart(gantt(lanes, "The kernels of one inference"), "compare-gantt", gantt_text(lanes))
     st.caption(
         "Measured: the inference whose kernels' sum was the median, drawn without the gaps, which are mostly the "
         "clock's. Bars of the same look hold the same operators."
@@ -142,6 +143,7 @@ def _ends(found: Mapping[str, Measured], titles: Mapping[str, str]) -> None:
         st.caption(f"Measured {plain(comparing.when(found['after'].profile))}.")
 
 
-def _chart(figure: go.Figure, key: str) -> None:
+def _chart(figure: go.Figure, key: str, text: str) -> None:
+    config = {"displaylogo": False}
     with st.container(border=True):
-        st.plotly_chart(figure, height=int(figure.layout.height), config={"displaylogo": False}, key=key)
+        st.plotly_chart(figure, height=int(figure.layout.height), config=config, key=key, alt=text)

@@ -38,13 +38,15 @@ def _partitions(study: Study) -> None:
 
 def _charts(study: Study, views: list[View]) -> None:
     sizes = {view.title: [len(members) for members in view.partition.subgraphs] for view in views}
+    weights = {view.title: view.weights for view in views}
+    complex_counts = {view.title: view.complex_counts for view in views}
     left, right = st.columns(2)
     with left:
-        _chart(charts.weight_distribution({view.title: view.weights for view in views}))
-        _chart(charts.subgraph_sizes(sizes))
+        _chart(charts.weight_distribution(weights), charts.weight_distribution_text(weights))
+        _chart(charts.subgraph_sizes(sizes), charts.subgraph_sizes_text(sizes))
     with right:
-        _chart(charts.complex_per_subgraph({view.title: view.complex_counts for view in views}))
-        _chart(charts.operator_kinds(study.graph))
+        _chart(charts.complex_per_subgraph(complex_counts), charts.complex_per_subgraph_text(complex_counts))
+        _chart(charts.operator_kinds(study.graph), charts.operator_kinds_text(study.graph))
 
 
 def _figures(study: Study, was_counting: bool) -> None:
@@ -58,7 +60,7 @@ def _figures(study: Study, was_counting: bool) -> None:
             st.caption(f":material/error: The parallel regions of {title} are not known: {plain(task.error)}")
 
 
-def _chart(figure: go.Figure) -> None:
+def _chart(figure: go.Figure, text: str) -> None:
     height = figure.layout.height or 0
     with st.container(border=True):
-        st.plotly_chart(figure, height=max(CHART_HEIGHT, height), config={"displaylogo": False})
+        st.plotly_chart(figure, height=max(CHART_HEIGHT, height), config={"displaylogo": False}, alt=text)

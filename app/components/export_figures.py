@@ -53,11 +53,13 @@ def runs(manifest: Mapping[str, Any], key: str) -> None:
     if not found:
         st.caption("Nothing was measured.")
         return
+    each = {name: latency["runs"] for name, latency in found.items()}
     st.plotly_chart(
-        charts.latency_runs({name: latency["runs"] for name, latency in found.items()}),
+        charts.latency_runs(each),
         height=110 + ROW_HEIGHT * len(found),
         config={"displaylogo": False},
         key=f"latencies-{key}",
+        alt=charts.latency_runs_text(each),
     )
 
 

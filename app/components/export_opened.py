@@ -15,6 +15,7 @@ from app.components.text import plain, table
 from app.services.exports import shelf
 from app.services.report import plan_of, report
 from app.services.study import EDITED, Study
+from visualizers.partition_svg import partition_text
 
 FILE_KEY, ERROR_KEY, TRACE_KEY = "export-file", "export-error", "export-trace"
 PICTURE_HEIGHT = 520
@@ -72,7 +73,7 @@ def _show(study: Study, found: Opened, key: str) -> None:
     names = ["Partition", "Runs", "About", "Parts", "Made again", *(["Tuned records"] if found.session else [])]
     tabs = dict(zip(names, st.tabs(names)))
     with tabs["Partition"]:
-        _picture(key)
+        _picture(found, key)
     with tabs["Runs"]:
         runs(manifest, f"opened-{key}")
     with tabs["About"]:
@@ -99,11 +100,11 @@ def _on_the_model(study: Study, found: Opened) -> None:
         st.switch_page("screens/explore.py")
 
 
-def _picture(key: str) -> None:
+def _picture(found: Opened, key: str) -> None:
     with st.spinner("Drawing"):
         picture = shelf().picture(key)
     with st.container(height=PICTURE_HEIGHT, border=True):
-        st.image(picture, width="content")
+        st.image(picture, width="content", alt=partition_text(found.graph, found.partition))
 
 
 def _records(found: Opened) -> None:

@@ -19,7 +19,7 @@ from app.components.why import can_ask, why
 from app.services import describe
 from app.services.loaded import View
 from app.services.study import Study
-from visualizers.dot import subgraph_dot
+from visualizers.dot import subgraph_dot, subgraph_text
 
 MAX_DRAWN = 60
 MAX_ROWS, ROWS_HEIGHT = 25, 600
@@ -130,7 +130,8 @@ def _inside(study: Study, view: View, index: int) -> None:
         if len(members) > MAX_DRAWN:
             st.caption(f"{len(members)} operators are too many to draw here; the panel above shows them.")
         else:
-            st.graphviz_chart(subgraph_dot(study.graph, view.partition, index))
+            drawn = (study.graph, view.partition, index)
+            st.graphviz_chart(subgraph_dot(*drawn), alt=subgraph_text(*drawn))
     with right:
         _operator_table(study, members)
 

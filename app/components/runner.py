@@ -108,11 +108,13 @@ def _result(job: Job) -> None:
         with column:
             st.metric(name, f"{latency['median']:.3g} ms", help=help_text)
             st.caption(f"quartiles {latency['q1']:.3g} to {latency['q3']:.3g} ms, {len(latency['runs'])} runs")
+    runs = {"compiled": ours["runs"], "ONNX Runtime": theirs["runs"]}
     st.plotly_chart(
-        charts.latency_runs({"compiled": ours["runs"], "ONNX Runtime": theirs["runs"]}),
+        charts.latency_runs(runs),
         height=240,
         config={"displaylogo": False},
         key=f"runs-{job.work.method}",
+        alt=charts.latency_runs_text(runs),
     )
     versions = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
     facts(

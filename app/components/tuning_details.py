@@ -11,6 +11,7 @@ from app.services.tuning_feed import Feed
 from app.services.tuning_text import PLAN_TEXTS, WHY, about_rows, device_rows, join_rows, join_text
 from visualizers import tuning as plots
 from visualizers.tuning_history import History, devices, efforts, kept_plan, task_titles, unit_latencies
+from visualizers.tuning_words import before_and_now_text, budget_text, devices_text, trials_text
 from visualizers.units import count, milliseconds
 
 SUBGRAPHS, JOINS, BUDGET, TRIALS, DEVICES, ABOUT = "Subgraphs", "Joins", "Budget", "Trials", "Devices", "About"
@@ -34,30 +35,25 @@ def details(key: str, feed: Feed, history: History) -> None:
     shows[tab](key, feed, history)
 
 
-def _plot(figure: go.Figure, name: str, text: str, height: int | None = None) -> None:
+def _plot(figure: go.Figure, name: str, text: str, height: int | None = None, alt: str = "") -> None:
+    """A plot with a caption, which is its text alternative too unless that is given."""
     st.plotly_chart(
         figure,
         height=height or figure.layout.height,
         config={"displaylogo": False},
         key=f"tuning-{name}",
-        alt=text,
+        alt=alt or text,
     )
     st.caption(plain(text))
 
 
 def _subgraphs(key: str, feed: Feed, history: History) -> None:
     latencies, plan = unit_latencies(feed.units, history), kept_plan(history)
-    known = [(unit, each.first, each.by(plan)) for unit, each in zip(feed.units, latencies) if each.first]
-    known = [row for row in known if row[2]]
-    if not known:
+    found = before_and_now_text(feed.units, latencies, plan)
+    if not found:
         st.caption("No subgraph has been measured as a whole yet.")
         return
-    unit, first, most = max(known, key=lambda row: row[2] * len(row[0].subgraphs))
-    text = (
-        f"{count(len(feed.units), 'different subgraph')}, {len(known)} of them measured. Most of the time goes into "
-        f"{unit.title}: {milliseconds(most)} each, with its first schedules {milliseconds(first)}. "
-        f"First: the analytic schedules, part by part. {PLAN_TEXTS[plan]} Medians on {feed.device}."
-    )
+    text = f"{found} First: the analytic schedules, part by part. {PLAN_TEXTS[plan]} Medians on {feed.device}."
     _plot(plots.before_and_now(feed.units, latencies, plan, key), "subgraphs", text)
 
 
@@ -82,12 +78,11 @@ def _budget(key: str, feed: Feed, history: History) -> None:
         f"{total:,} trials over {count(len(found), 'task')}; the most went to {names[most]}: {found[most].trials:,}. "
         "More trials go where more can be gained."
     )
-    _plot(plots.budget(feed.tasks, found, names, key), "budget", text)
+    _plot(plots.budget(feed.tasks, found, names, key), "budget", text, alt=budget_text(found, names))
 
 
 def _trials(key: str, feed: Feed, history: History) -> None:
-    events = history.of(Kind.TRIAL)
-    if not events:
+    if not history.of(Kind.TRIAL):
         st.caption("No trial has been measured yet.")
         return
     names = task_titles(feed.tasks)
@@ -100,9 +95,7 @@ def _trials(key: str, feed: Feed, history: History) -> None:
         width=420,
     )
     chosen = None if task == ALL else task
-    mine = [event.data for event in events if chosen in (None, event.data["task"])]
-    failed = sum(data["latency"] is None for data in mine)
-    text = f"{count(len(mine), 'trial')}, {failed} failed. A trial is one schedule, built and timed on {feed.device}."
+    text = f"{trials_text(history, chosen)} A trial is one schedule, built and timed on {feed.device}."
     if chosen is not None and (best := efforts(feed.tasks, history)[chosen].best):
         text += f" The best takes {milliseconds(best)}."
     _plot(plots.trials(history, chosen, f"{key}-{task}"), "trials", text, SCATTER_HEIGHT)
@@ -118,7 +111,8 @@ def _devices(key: str, feed: Feed, history: History) -> None:
         "Busy: running or checking a schedule. Otherwise the device waits for the search and the compiler. "
         "Lost: how often it failed; what it had was measured again, and it is left alone for a while, longer each time."
     )
-    _plot(plots.device_use(found, history.elapsed, key), "devices", text, DEVICE_HEIGHT)
+    alt = devices_text(found, history.elapsed)
+    _plot(plots.device_use(found, history.elapsed, key), "devices", text, DEVICE_HEIGHT, alt)
 
 
 def _about(key: str, feed: Feed, history: History) -> None:

@@ -256,8 +256,8 @@ def _main_plot(own: View, feeds: dict[str, Feed], stands: dict[str, Standing]) -
             )
         return
     lines = {name: Line(stand.runs, stand.summed) for name, stand in stands.items()}
-    text = "  \n".join(
-        plain(f"{name}: " * (len(feeds) > 1) + end_to_end_text(stands[name], one.device)) for name, one in feeds.items()
+    text = "\n".join(
+        f"{name}: " * (len(feeds) > 1) + end_to_end_text(stands[name], one.device) for name, one in feeds.items()
     )
     with st.container(border=True, gap=None):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -272,7 +272,7 @@ def _main_plot(own: View, feeds: dict[str, Feed], stands: dict[str, Standing]) -
             alt=text,
         )
     if len(feeds) == 1:
-        st.caption(text)
+        st.caption(plain(text))
 
 
 def _axis(own: View) -> None:

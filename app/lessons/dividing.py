@@ -14,6 +14,7 @@ from app.lessons.recorded import AGO, AT_ONCE, NAMES, Session, session
 from app.services.loaded import Loaded
 from visualizers import tuning
 from visualizers.tuning_history import JOIN, Run, Task, efforts, runs, summed, task_titles, verdicts
+from visualizers.tuning_words import budget_text, lines_text
 
 HALF = 0.5
 RATIO_TOLERANCE = 0.011
@@ -62,8 +63,8 @@ def _show_budget(scene: Scene) -> None:
     one = session(AGO)
     past = one.after(int(ask.slid(scene, 1)))
     names = [f"{task.id} join" if task.kind == JOIN else name for task, name in zip(one.tasks, task_titles(one.tasks))]
-    figure = tuning.budget(one.tasks, efforts(one.tasks, past), names, f"{scene.key}-budget")
-    st.plotly_chart(figure, key=f"{scene.key}-budget", config=QUIET)
+    found, key = efforts(one.tasks, past), f"{scene.key}-budget"
+    st.plotly_chart(tuning.budget(one.tasks, found, names, key), key=key, config=QUIET, alt=budget_text(found, names))
     st.caption("Trials of each task so far. A join's bar is hatched.")
     _source(AGO)
 
@@ -127,9 +128,9 @@ def _lines(names: Sequence[str]) -> dict[str, tuning.Line]:
 
 
 def _show_both(scene: Scene) -> None:
-    figure = tuning.end_to_end(_lines((AGO, AT_ONCE)), tuning.TRIALS, f"{scene.key}-both")
-    figure.update_layout(height=380)
-    st.plotly_chart(figure, key=f"{scene.key}-both", config=QUIET)
+    lines, key = _lines((AGO, AT_ONCE)), f"{scene.key}-both"
+    figure = tuning.end_to_end(lines, tuning.TRIALS, key).update_layout(height=380)
+    st.plotly_chart(figure, key=key, config=QUIET, alt=lines_text(lines))
     st.caption("Marks: the whole network, measured. Thin dotted lines: the sum of its functions' best times.")
     _source(AGO, AT_ONCE)
 

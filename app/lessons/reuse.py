@@ -13,7 +13,7 @@ from app.lessons.lesson import Exercise, Lesson, Outcome, Scene, Step
 from app.lessons.pictures import loop_table
 from app.services.describe import index_text
 from app.services.loaded import Loaded
-from visualizers.lesson_charts import recompute_curve
+from visualizers.lesson_charts import recompute_curve, recompute_curve_text
 from visualizers.units import nbytes
 
 PRODUCER, CONSUMER, POINTWISE = "relu_2", "conv2d_2", "pointwise_conv2d_2"
@@ -138,8 +138,9 @@ def _factor(loaded: Loaded, answer: float) -> Outcome:
 def _show_curve(scene: Scene) -> None:
     part = fire(scene.loaded)
     curves = {name: [reuse_in(part, name, cache).recompute for cache in CACHES] for name in (CONSUMER, POINTWISE)}
-    figure = recompute_curve(CACHES, curves, int(ask.slid(scene, CACHES[0] / 1024) * 1024))
-    st.plotly_chart(figure, key=f"{scene.key}-curve", config={"displayModeBar": False})
+    drawn = (CACHES, curves, int(ask.slid(scene, CACHES[0] / 1024) * 1024))
+    config, text = {"displayModeBar": False}, recompute_curve_text(*drawn)
+    st.plotly_chart(recompute_curve(*drawn), key=f"{scene.key}-curve", config=config, alt=text)
     st.caption(
         "How often an element of the intermediate is computed on average, by the size of the cache, computed by reuse "
         f"analysis. `{POINTWISE}` has no window, so its tiles do not overlap."

@@ -9,7 +9,7 @@ from app.lessons import ask
 from app.lessons.lesson import Exercise, Lesson, Outcome, Scene, Step
 from app.lessons.recorded import Kernel, Kernels, by_name, kernels
 from app.services.loaded import Loaded
-from visualizers.roofline import Point, roofline
+from visualizers.roofline import Point, roofline, roofline_text
 from visualizers.units import nbytes, quantity
 
 ASKED = "pointwise_conv2d_2"
@@ -80,9 +80,9 @@ def _show_chart(scene: Scene) -> None:
     limits = found.roofline
     points = {one.name: Point(one.name, one.flops, one.nbytes, one.seconds, True) for one in found.kernels}
     chosen = points.pop(ASKED)
-    figure = roofline(limits.peak, limits.footprints, limits.bandwidths, chosen, list(points.values()))
-    figure.update_layout(height=HEIGHT)
-    st.plotly_chart(figure, key=f"{scene.key}-roofline", config={"displayModeBar": False})
+    drawn = (limits.peak, limits.footprints, limits.bandwidths, chosen, list(points.values()))
+    figure = roofline(*drawn).update_layout(height=HEIGHT)
+    st.plotly_chart(figure, key=f"{scene.key}-roofline", config={"displayModeBar": False}, alt=roofline_text(*drawn))
     st.caption(
         f"How fast each operator ran, over its intensity; large: `{ASKED}`. Lines: what the machine allows at most, "
         "with data in memory, and with data of the size of that operator's. Both axes are logarithmic. Hover for "

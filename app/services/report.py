@@ -167,7 +167,7 @@ def _latencies(plans: Sequence[Plan]) -> list[str]:
     if not rows:
         return [heading("Latency"), note("Nothing was measured of these plans.")]
     runs = {f"{name}, {timing.name}": timing.latency["runs"] for name, timing in rows}
-    drawn = figure(charts.latency_runs(runs), HEIGHT // 3 * (1 + len(runs)))
+    drawn = figure(charts.latency_runs(runs), charts.latency_runs_text(runs), HEIGHT // 3 * (1 + len(runs)))
     clean = any(timing.name == CLEAN for _, timing in rows)
     parts = [heading("Latency"), table([_row(*row) for row in rows]), drawn, note(HOW)]
     return [*parts, note(HOW_CLEAN)] if clean else parts
@@ -197,12 +197,14 @@ def _metrics(views: Mapping[str, View]) -> list[dict[str, str]]:
 
 def _distributions(views: Mapping[str, View]) -> list[str]:
     sizes = {name: [len(members) for members in view.partition.subgraphs] for name, view in views.items()}
+    counts = {name: view.complex_counts for name, view in views.items()}
+    weights = {name: view.weights for name, view in views.items()}
     drawn = (
-        charts.subgraph_sizes(sizes),
-        charts.complex_per_subgraph({name: view.complex_counts for name, view in views.items()}),
-        charts.weight_distribution({name: view.weights for name, view in views.items()}),
+        (charts.subgraph_sizes(sizes), charts.subgraph_sizes_text(sizes)),
+        (charts.complex_per_subgraph(counts), charts.complex_per_subgraph_text(counts)),
+        (charts.weight_distribution(weights), charts.weight_distribution_text(weights)),
     )
-    return [figure(one, HEIGHT) for one in drawn]
+    return [figure(one, text, HEIGHT) for one, text in drawn]
 
 
 def _plan(graph: OpGraph, plan: Plan) -> list[str]:

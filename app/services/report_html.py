@@ -54,6 +54,8 @@ def facts(rows: Iterable[tuple[str, str]]) -> str:
     return table([{"": label, "What": value} for label, value in rows])
 
 
-def figure(drawn: go.Figure, height: int | None = None) -> str:
+def figure(drawn: go.Figure, text: str, height: int | None = None) -> str:
+    """A chart; `text` is for those who cannot see it."""
     drawn.update_layout(template="plotly_white", height=height or drawn.layout.height)
-    return drawn.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    shown = drawn.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    return f'<div role="img" aria-label="{html.escape(text)}">{shown}</div>'
