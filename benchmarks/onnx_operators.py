@@ -48,10 +48,10 @@ class Argument:
 
 @dataclass(frozen=True, eq=False)
 class OnnxOperator:
-    """A single-node model and its data.
+    """A model of one node, or of a few in a row, and its data.
 
     Attributes:
-        model: one node; the inputs are those of `inputs`.
+        model: the inputs are those of `inputs`.
         inputs: arrays by name.
         images: whether its results are images NCHW where ours are NHWC.
     """
@@ -230,7 +230,10 @@ def identity_session(threads: int) -> BoundSession:
 
 
 def sessions(operator: OnnxOperator, threads: int) -> dict[str, BoundSession]:
-    """The ways in which ONNX Runtime can compute it, by name: `nchw`, and for images two more (see the module)."""
+    """The ways in which ONNX Runtime can compute it, by name: `nchw`, and for images two more (see the module).
+
+    Several nodes are timed without reorders only if ONNX Runtime needs none between them.
+    """
     levels = onnxruntime.GraphOptimizationLevel
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "optimised.onnx"
@@ -241,21 +244,23 @@ def sessions(operator: OnnxOperator, threads: int) -> dict[str, BoundSession]:
         return {"nchw": whole}
     plain = BoundSession(operator.model, operator.inputs, threads, levels.ORT_ENABLE_EXTENDED)
     found = {"nchw": plain, "nchwc with reorders": whole}
-    if all(node.op_type in ("ReorderInput", "ReorderOutput") or node.domain for node in optimised.graph.node):
+    inner = [node for node in optimised.graph.node if node.op_type not in ("ReorderInput", "ReorderOutput")]
+    between = any(node not in inner for node in list(optimised.graph.node)[1:-1])
+    if not between and all(node.domain for node in inner):
         found["nchwc"] = _without_reorders(optimised, operator.inputs, threads)
     return found
 
 
 def _without_reorders(optimised: onnx.ModelProto, inputs: dict[str, np.ndarray], threads: int) -> BoundSession:
-    """The blocked node alone, on images that ONNX Runtime reordered beforehand."""
+    """The blocked nodes alone, on images that ONNX Runtime reordered beforehand."""
     levels = onnxruntime.GraphOptimizationLevel
     before = [node for node in optimised.graph.node if node.op_type == "ReorderInput"]
-    middle = next(node for node in optimised.graph.node if not node.op_type.startswith("Reorder"))
+    middle = [node for node in optimised.graph.node if not node.op_type.startswith("Reorder")]
     if before:
         reordered = _part(optimised, before, {before[0].input[0]: inputs[before[0].input[0]]})
         session = BoundSession(reordered, inputs, threads, levels.ORT_DISABLE_ALL)
         inputs = {before[0].output[0]: session.outputs()[0]}
-    return BoundSession(_part(optimised, [middle], inputs), inputs, threads, levels.ORT_DISABLE_ALL)
+    return BoundSession(_part(optimised, middle, inputs), inputs, threads, levels.ORT_DISABLE_ALL)
 
 
 def _part(model: onnx.ModelProto, nodes: list[NodeProto], inputs: dict[str, np.ndarray]) -> onnx.ModelProto:

@@ -24,14 +24,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import sample_models
 from ago_core.devices.cores import allowed_cores
 from ago_core.errors import UserError
 from ago_core.tuning.shipped import FOLDER
 from benchmarks.networks import plots, report, store
 from benchmarks.networks.cells import BUDGETS, THREADS, Cell, cells
 from benchmarks.networks.limits import measure_limits
-from benchmarks.networks.measure import Bench, measured, network, session_folder, ship, where
+from benchmarks.networks.measure import Bench, default_work, measured, network, session_folder, ship, where
 from benchmarks.networks.peers import AGO, PEERS, REFERENCE, peers_of
 from benchmarks.networks.race import ROUNDS
 from benchmarks.networks.sessions import OutOfTime
@@ -82,16 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _default_work() -> Path:
-    """Beside the samples."""
-    return sample_models.ensure("bert_tiny@32").parents[1] / "benchmarks"
-
-
 def _bench(args: argparse.Namespace) -> Bench:
-    records = FOLDER if args.results == RESULTS else args.results / "tuned"
     deadline = time.monotonic() + args.minutes * 60
-    work = args.work or _default_work()
-    return Bench(work.absolute(), records, tuple(args.peers), args.rounds, deadline, _Line().say)
+    work = args.work or default_work()
+    return Bench(work.absolute(), tuple(args.peers), args.rounds, deadline, _Line().say)
 
 
 class _Line:
@@ -134,7 +127,7 @@ def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Nam
         results["cells"][cell.name] = vars(cell) | record
         store.write(args.results, results)
         if cell.is_sample and AGO in record["sessions"] and cell.trials == _largest_budget(results, cell):
-            ship(bench, cell)
+            ship(bench.work, FOLDER if args.results == RESULTS else args.results / "tuned", cell)
     return True
 
 

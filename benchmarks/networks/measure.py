@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import sample_models
-from ago_core.artifacts.reference import random_inputs
+from ago_core.artifacts.reference import Arrays, random_inputs
 from ago_core.devices.cores import cores_for
 from ago_core.devices.local import host_target
 from ago_core.errors import UserError
@@ -27,6 +27,8 @@ from benchmarks.networks.sessions import SEED, OutOfTime, SessionFailed, trials_
 from benchmarks.networks.store import revision
 from benchmarks.peers.environments import Unavailable, ensure
 
+Prepare = Callable[[str], tuple[Entrant, dict | None]]
+"""A peer's name → how its process starts, and what its session told where it has one."""
 RACE_SECONDS = 120.0
 """That a race may need: it does not begin later than that before the deadline."""
 
@@ -37,7 +39,6 @@ class Bench:
 
     Attributes:
         work: folder of environments, models and sessions.
-        records: folder for the tuned records of the sample networks.
         peers: names of those that run; the reference always does.
         rounds: of a race.
         deadline: by `time.monotonic`.
@@ -45,7 +46,6 @@ class Bench:
     """
 
     work: Path
-    records: Path
     peers: tuple[str, ...]
     rounds: int
     deadline: float
@@ -53,7 +53,7 @@ class Bench:
 
 
 def measured(bench: Bench, cell: Cell) -> dict:
-    """A cell's record: date, code, rounds, peers (see `race`), sessions, trials to reach the heuristic.
+    """A cell's record: see `raced`, and trials to reach the heuristic.
 
     Raises:
         OutOfTime: what sessions have measured is kept, and the next call goes on with it.
@@ -61,10 +61,26 @@ def measured(bench: Bench, cell: Cell) -> dict:
     """
     spec, path = where(cell.model, bench.work)
     names = [name for name in peers_of(cell.trials) if name in {REFERENCE, *bench.peers}]
+    inputs = random_inputs(open_source(spec).model, SEED)
+    record = raced(bench, cell, names, lambda name: prepared(bench, cell, name, spec, path), inputs)
+    return record | {"trials_to_reach_heuristic": trials_to_reach(record["sessions"])}
+
+
+def raced(bench: Bench, cell: Cell, names: Sequence[str], prepare: Prepare, inputs: Arrays) -> dict:
+    """The record of a race: date, code, rounds, peers (see `race`) and sessions (see `sessions.told`).
+
+    Args:
+        names: of those that take part, in order.
+        prepare: tunes one, where it tunes.
+        inputs: of the model.
+
+    Raises:
+        OutOfTime: as `measured`.
+    """
     failures, sessions, entrants = {}, {}, {}
     for name in names:
         try:
-            entrants[name], told = _prepared(bench, cell, name, spec, path)
+            entrants[name], told = prepare(name)
             sessions |= {name: told} if told else {}
         except (SessionFailed, Unavailable, UserError) as failure:
             failures[name] = {"failed": str(failure)}
@@ -72,7 +88,6 @@ def measured(bench: Bench, cell: Cell) -> dict:
         raise OutOfTime
     bench.say(f"{cell.name}: {len(entrants)} peers in turns")
     with tempfile.TemporaryDirectory(prefix="ago-race-") as folder:
-        inputs = random_inputs(open_source(spec).model, SEED)
         peers = failures | race(entrants, inputs, Path(folder), bench.rounds)
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
@@ -80,17 +95,16 @@ def measured(bench: Bench, cell: Cell) -> dict:
         "rounds": bench.rounds,
         "peers": {name: peers[name] for name in names},
         "sessions": sessions,
-        "trials_to_reach_heuristic": trials_to_reach(sessions),
     }
 
 
-def ship(bench: Bench, cell: Cell) -> None:
-    """Puts what AGO's session of a sample network found where `run --tuned shipped` looks for it."""
+def ship(work: Path, records: Path, cell: Cell) -> None:
+    """Puts what AGO's session of a sample network found into `records`, where `run --tuned shipped` looks for it."""
     name = f"{cell.model}-{cell.threads}-threads-{host_target().attrs['mcpu']}{SUFFIX}"
-    write_shipped(session_folder(bench.work, cell, AGO), bench.records / name)
+    write_shipped(session_folder(work, cell, AGO), records / name)
 
 
-def _prepared(bench: Bench, cell: Cell, name: str, spec: str, path: Path) -> tuple[Entrant, dict | None]:
+def prepared(bench: Bench, cell: Cell, name: str, spec: str, path: Path) -> tuple[Entrant, dict | None]:
     """How a peer's process starts, after its session where it tunes; and what that told."""
     peer = PEERS[name]
     python = OURS if peer.environment is None else ensure(peer.environment, bench.work / "environments")
@@ -103,6 +117,11 @@ def _prepared(bench: Bench, cell: Cell, name: str, spec: str, path: Path) -> tup
         told = tune(folder, spec, peer, cell, bench.deadline, lambda text: bench.say(f"{cell.name}: {name} {text}"))
     request |= {"ablation": peer.ablation, "layout": peer.layout, "result": folder and str(folder)}
     return Entrant(python, peer.module, request), told
+
+
+def default_work() -> Path:
+    """Where environments, models and sessions lie unless another folder is named: beside the samples."""
+    return sample_models.ensure("bert_tiny@32").parents[1] / "benchmarks"
 
 
 def session_folder(work: Path, cell: Cell, peer: str) -> Path:

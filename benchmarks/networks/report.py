@@ -23,7 +23,7 @@ ABLATIONS = (*STOCK, HEURISTIC, UNFUSED, WHOLE)
 def text(results: dict) -> str:
     """All tables."""
     parts = [
-        summary_table(results),
+        summarytable(results),
         *_latencies(results),
         "Peers and models without a result",
         failures(results),
@@ -38,12 +38,12 @@ def text(results: dict) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def summary_table(results: dict) -> str:
+def summarytable(results: dict) -> str:
     """For the README: a row for each group of cells."""
     heads = ["models", "threads", "trials", *(COLUMNS[name] for name in MEANS), "of the limit", "behind our heuristic"]
     rows = [_summary_row(group) for group in summary(results)["groups"]]
     note = "How many times as long as AGO the peer takes: geometric means, and how many cells are behind each."
-    return f"{note}\n\n{_table(heads, rows, left=1)}"
+    return f"{note}\n\n{table(heads, rows, left=1)}"
 
 
 def _summary_row(group: dict) -> list[str]:
@@ -78,7 +78,7 @@ def _latencies(results: dict) -> list[str]:
         ]
         heads = ["model", *(PEERS[name].title for name in names), "limit, ms", "AGO of the limit"]
         parts += [f"Milliseconds, {threads} threads, {trials} trials: median, and half the quartiles' distance"]
-        parts += [_table(heads, rows, left=1)]
+        parts += [table(heads, rows, left=1)]
     return parts
 
 
@@ -131,7 +131,7 @@ def ablations(results: dict) -> str:
     rows = [
         [*key, *(_mean(mean(ratio(c, [name]) for c in cells)) for name in ABLATIONS)] for key, cells in groups.items()
     ]
-    return _table(["network", "threads", "trials", *(PEERS[name].title for name in ABLATIONS)], rows, left=1)
+    return table(["network", "threads", "trials", *(PEERS[name].title for name in ABLATIONS)], rows, left=1)
 
 
 def reached(results: dict) -> str:
@@ -142,7 +142,7 @@ def reached(results: dict) -> str:
             shown = ["never" if found.get(name, 0) is None else found.get(name, "–") for name in _tuning()]
             rows.append([cell["model"], cell["threads"], cell["trials"], *shown])
     heads = ["model", "threads", "trials", *(PEERS[name].title for name in _tuning())]
-    return _table(heads, rows, left=1) if rows else ""
+    return table(heads, rows, left=1) if rows else ""
 
 
 def _tuning() -> list[str]:
@@ -173,7 +173,7 @@ def partitions(results: dict) -> str:
                     *(f"{found['fairness']:.2f}", f"{found['crossing_bytes'] / 1e6:.2f}"),
                 ]
             )
-    return _table(heads, rows, left=2)
+    return table(heads, rows, left=2)
 
 
 def footer(results: dict) -> str:
@@ -198,10 +198,14 @@ def _limits(threads: str, limits: dict) -> str:
 
 def _versions(results: dict) -> dict[str, str]:
     records = (item for cell in results["cells"].values() for item in cell["peers"].items())
-    return {name: record["version"] for name, record in records if "version" in record and not PEERS[name].tunes}
+    return {
+        name: record["version"]
+        for name, record in records
+        if "version" in record and name in PEERS and not PEERS[name].tunes
+    }
 
 
-def _table(heads: list[str], rows: Iterable[list], left: int) -> str:
+def table(heads: list[str], rows: Iterable[list], left: int) -> str:
     """Markdown; the first columns to the left, the others to the right."""
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * left + "--:|" * (len(heads) - left)]
     return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])

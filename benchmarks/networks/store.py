@@ -24,33 +24,33 @@ class OtherMachine(Exception):
     """The results are of another machine or other versions; the message is a sentence."""
 
 
-def read(folder: Path) -> dict:
+def read(folder: Path, file: str = FILE) -> dict:
     """What has been measured; empty where nothing has."""
-    path = folder / FILE
+    path = folder / file
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def opened(folder: Path) -> dict:
+def opened(folder: Path, file: str = FILE) -> dict:
     """The results to go on with.
 
     Raises:
         OtherMachine: see there.
     """
-    here, old = environment(), read(folder)
+    here, old = environment(), read(folder, file)
     if not old:
         return {"environment": here, "seed": SEED, "limits": {}, "networks": {}, "cells": {}}
     for key in ("machine", "versions"):
         if old["environment"][key] != here[key]:
             raise OtherMachine(
-                f"{folder / FILE} was measured with {key} {old['environment'][key]}, and here it is {here[key]}: "
+                f"{folder / file} was measured with {key} {old['environment'][key]}, and here it is {here[key]}: "
                 "choose another folder with --results, or move it away."
             )
     return old
 
 
-def write(folder: Path, results: dict) -> None:
+def write(folder: Path, results: dict, file: str = FILE) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    save(folder / FILE, results)
+    save(folder / file, results)
 
 
 def revision() -> str:

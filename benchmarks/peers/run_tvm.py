@@ -37,6 +37,12 @@ def load(request: dict) -> Loaded:
     else:
         best = read_best(Path(request["result"]), model, backend.rebuild)
         partition, functions = best.partition, best.functions
+    return loaded(request, model, partition, functions)
+
+
+def loaded(request: dict, model: Model, partition: Partition, functions: Functions) -> Loaded:
+    """The model compiled with these functions, on the cores that the request names."""
+    threads = len(request["cores"])
     compiled = compile_model(model, partition, host_target(threads), functions=functions)
     machine, inputs = VirtualMachine(compiled.executable, tvm.cpu()), inputs_of(request)
     machine.set_input("main", *(tvm.runtime.tensor(inputs[name]) for name, _ in model.graph.inputs))
