@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import sys
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from benchmarks.networks.cells import Cell
 from benchmarks.networks.limits import compulsory, measure_limits
 from benchmarks.networks.measure import Bench, default_work, prepared, raced
 from benchmarks.networks.peers import AGO, REFERENCE, STOCK, UNFUSED
+from benchmarks.networks.progress import Line
 from benchmarks.networks.race import OURS, ROUNDS, Entrant
 from benchmarks.networks.report import footer, table
 from benchmarks.networks.sessions import SEED
@@ -99,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(args: argparse.Namespace) -> None:
     """Adds what is missing and saves after each pair."""
     results = opened(args.results, FILE)
-    bench = Bench((args.work or default_work()).absolute(), tuple(SIDES), ROUNDS, math.inf, _say)
+    bench = Bench((args.work or default_work()).absolute(), tuple(SIDES), ROUNDS, math.inf, Line().say)
     if str(args.threads) not in results["limits"]:
         results["limits"][str(args.threads)] = measure_limits(args.threads)
     every = [Cell(pair.name, args.threads, args.trials) for pair in chosen(args.quick)]
@@ -111,10 +113,6 @@ def _measure(args: argparse.Namespace) -> None:
         results["networks"][cell.model] = described
         results["cells"][cell.name] = vars(cell) | record
         write(args.results, results, FILE)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def chosen(quick: bool) -> list[Pair]:
@@ -187,7 +185,7 @@ def text(results: dict) -> str:
         heads = ["pair", "network", "shape", *(SIDES[name] for name in names), "AGO's choice", "limit", "AGO of it"]
         rows = [_row(results, cell, names) for cell in cells]
         parts += [f"Microseconds, {threads} thread(s), {trials} trials: median, and half the quartiles' distance"]
-        parts += [table(heads, rows, left=3), _call_alone(results, threads)]
+        parts += [table(heads, rows, left=3), _call_alone(results, threads), _known_to(cells)]
     heads = ["threads", "trials", "pair", "batch", *(f"{SIDES[name]} / AGO" for name in SIDES if name != AGO)]
     parts += ["Geometric means of times over AGO's, and how many shapes are behind each"]
     parts += [table([*heads, "apart / one nest", "AGO of the limit"], map(_means, summary(results)), left=4)]
@@ -224,6 +222,22 @@ def _call_alone(results: dict, threads: int) -> str:
         return ""
     times = ", ".join(f"{SIDES[name]} {_microseconds(record)}" for name, record in cell["peers"].items())
     return f"In each of these a call that computes next to nothing, µs: {times}."
+
+
+def _known_to(cells: list[dict]) -> str:
+    """How much two processes of the same code differ: AGO's and that of the nests that it chose, untuned."""
+    found = [
+        abs(times - 1)
+        for cell in cells
+        if not cell["trials"]
+        for times in [ratio(cell, [ONE_NEST if cell["estimate_fuses"] else UNFUSED])]
+        if times is not None
+    ]
+    if not found:
+        return ""
+    middle, most = statistics.median(found), max(found)
+    differs = f"{middle:.1%} in the median, {most:.1%} at most"
+    return f"AGO and the nests that it chose are the same code: its times in two processes differ by {differs}."
 
 
 def _failed(results: dict) -> str:

@@ -5,6 +5,7 @@
     python -m benchmarks.networks --list             the cells in that order, and which are done
     python -m benchmarks.networks --report           tables of what has been measured; draws the plots
     python -m benchmarks.networks --report --json    the same as JSON, with `summary`
+    python -m benchmarks.networks --report --readme  writes the means and goals into the README, and prints them
 
 A cell is a model, a number of threads and a budget of trials. In each, every peer that tunes has a session of that
 many trials; then all peers take turns, each in a process of its own on the same cores, and their outputs are compared
@@ -27,22 +28,27 @@ from pathlib import Path
 from ago_core.devices.cores import allowed_cores
 from ago_core.errors import UserError
 from ago_core.tuning.shipped import FOLDER
-from benchmarks.networks import plots, report, store
+from benchmarks.networks import plots, readme, report, store
 from benchmarks.networks.cells import BUDGETS, THREADS, Cell, cells
 from benchmarks.networks.limits import measure_limits
 from benchmarks.networks.measure import Bench, default_work, measured, network, session_folder, ship, where
 from benchmarks.networks.peers import AGO, PEERS, REFERENCE, peers_of
+from benchmarks.networks.progress import Line
 from benchmarks.networks.race import ROUNDS
 from benchmarks.networks.sessions import OutOfTime
 from benchmarks.networks.summary import summary
 from benchmarks.peers.environments import Unavailable
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+README = Path(__file__).resolve().parents[2] / "README.md"
 INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.readme and (not args.report or args.results != RESULTS):
+        parser.error("--readme goes with --report, and with the results of benchmarks/results")
     try:
         chosen = cells(args.cells, args.threads, args.trials)
         if args.list:
@@ -78,27 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="print the cells, and measure nothing")
     parser.add_argument("--report", action="store_true", help="print the tables of what has been measured")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--readme", action="store_true", help="with --report: write the README's section on networks")
     return parser
 
 
 def _bench(args: argparse.Namespace) -> Bench:
     deadline = time.monotonic() + args.minutes * 60
     work = args.work or default_work()
-    return Bench(work.absolute(), tuple(args.peers), args.rounds, deadline, _Line().say)
-
-
-class _Line:
-    """Progress on standard error: at a terminal one line that is written over, else a line for each change of step."""
-
-    def __init__(self) -> None:
-        self._step = ""
-
-    def say(self, text: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{text[:118]}", end="", file=sys.stderr, flush=True)
-        elif (step := text.rpartition(" ")[0].rpartition(" ")[0]) != self._step:
-            self._step = step
-            print(text, file=sys.stderr, flush=True)
+    return Bench(work.absolute(), tuple(args.peers), args.rounds, deadline, Line().say)
 
 
 def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Namespace) -> bool:
@@ -182,6 +175,10 @@ def _report(args: argparse.Namespace) -> int:
         sys.exit(f"Nothing has been measured in {args.results}: run without --report first.")
     for name, picture in plots.pictures(results).items():
         (args.results / name).write_text(picture)
+    if args.readme:
+        README.write_text(readme.updated(README.read_text(), results))
+        print(readme.section(results))
+        return 0
     print(json.dumps(results | {"summary": summary(results)}) if args.json else report.text(results))
     return 0
 

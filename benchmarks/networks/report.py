@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from benchmarks.networks.cells import SPECS
-from benchmarks.networks.peers import AGO, HEURISTIC, PEERS, STOCK, UNFUSED, WHOLE
+from benchmarks.networks.peers import AGO, HEURISTIC, PEERS, STOCK, UNFUSED, WHOLE, counts, peers_of
 from benchmarks.networks.real_models import REAL_MODELS
 from benchmarks.networks.summary import MEANS, mean, ratio, share, summary
 
@@ -17,13 +17,21 @@ COLUMNS = {
     "vs_unfused": "AGO without fusion",
     "vs_whole": "AGO without reformer",
 }
+MEANING = (
+    "How many times as long as AGO a peer takes: geometric mean over the cells (and in the cell where that is least). "
+    "Without a trial MetaSchedule's rules give no schedule, only the loops as they are: that is no comparison, and "
+    "left out."
+)
+GOAL_NAMES = COLUMNS | {"cells_behind_heuristic": "AGO behind TVM's partition in our spaces in no cell"}
 ABLATIONS = (*STOCK, HEURISTIC, UNFUSED, WHOLE)
 
 
 def text(results: dict) -> str:
     """All tables."""
     parts = [
-        summarytable(results),
+        MEANING,
+        summary_table(results),
+        goals(results),
         *_latencies(results),
         "Peers and models without a result",
         failures(results),
@@ -38,32 +46,51 @@ def text(results: dict) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def summarytable(results: dict) -> str:
-    """For the README: a row for each group of cells."""
-    heads = ["models", "threads", "trials", *(COLUMNS[name] for name in MEANS), "of the limit", "behind our heuristic"]
-    rows = [_summary_row(group) for group in summary(results)["groups"]]
-    note = "How many times as long as AGO the peer takes: geometric means, and how many cells are behind each."
-    return f"{note}\n\n{table(heads, rows, left=1)}"
+def summary_table(results: dict) -> str:
+    """A row for each group of cells."""
+    heads = ["models", "threads", "trials", "cells", *(COLUMNS[name] for name in MEANS)]
+    heads += ["AGO of the limit", "cells behind our heuristic"]
+    return table(heads, [_summary_row(group) for group in summary(results)["groups"]], left=1)
 
 
 def _summary_row(group: dict) -> list[str]:
-    means = [_mean(group[name]) for name in MEANS]
+    means = [_mean_and_least(group[name], group["cells"]) for name in MEANS]
     limit = group["share_of_limit"]
     lost = group["cells_behind_heuristic"]
-    beyond = sum(cell["beyond_spread"] for cell in lost)
-    shown = f"{limit['mean']:.0%}" if limit else "–"
-    return [
-        group["models"],
-        group["threads"],
-        group["trials"],
-        *means,
-        shown,
-        f"{len(lost)}, {beyond} beyond the spread",
-    ]
+    beyond = f", {sum(cell['beyond_spread'] for cell in lost)} beyond the spread" if lost else ""
+    about = [group["models"], group["threads"], f"{group['trials']:,}", f"{group['cells']} of {group['asked']}"]
+    return [*about, *means, f"{limit['mean']:.0%}" if limit else "–", f"{len(lost)}{beyond}"]
+
+
+def _mean_and_least(found: dict | None, cells: int) -> str:
+    """Such as "1.15 (0.83)"; with the number of cells where it is not all."""
+    if found is None:
+        return "–"
+    fewer = f", {found['cells']} cells" if found["cells"] < cells else ""
+    return f"{found['mean']:.2f} ({found['least']:.2f}{fewer})"
 
 
 def _mean(found: dict | None) -> str:
     return f"{found['mean']:.2f} ({found['cells']})" if found else "–"
+
+
+def goals(results: dict) -> str:
+    """What shall be reached with most threads, with what was found and of how many cells."""
+    found = summary(results)
+    lines = map(_goal, found["goals"])
+    return f"Goals, with {found['threads']} threads, times over AGO's, means over the networks:\n\n" + "\n".join(lines)
+
+
+def _goal(goal: dict) -> str:
+    what = GOAL_NAMES[goal["figure"]]
+    if goal["least"] is not None:
+        what = f"{what} ≥ {goal['least']:.2f}"
+    if goal["found"] is None:
+        return f"- {goal['trials']:,} trials, {what}: not measured yet."
+    found = f"in {goal['found']}" if goal["least"] is None else f"{goal['found']:.2f}"
+    verdict = "reached" if goal["reached"] else "**not reached**"
+    so_far = f" so far, {goal['cells']} of {goal['asked']} cells" if goal["cells"] < goal["asked"] else ""
+    return f"- {goal['trials']:,} trials, {what}: {found}, {verdict}{so_far}."
 
 
 def _latencies(results: dict) -> list[str]:
@@ -71,7 +98,7 @@ def _latencies(results: dict) -> list[str]:
     parts = []
     for threads, trials in sorted({(c["threads"], c["trials"]) for c in results["cells"].values()}, reverse=True):
         cells = [c for c in ordered(results) if (c["threads"], c["trials"]) == (threads, trials)]
-        names = [name for name in PEERS if any(name in cell["peers"] for cell in cells)]
+        names = [name for name in peers_of(trials) if any(name in cell["peers"] for cell in cells)]
         rows = [
             [cell["model"], *(_milliseconds(cell["peers"].get(name)) for name in names), *_share(results, cell)]
             for cell in cells
@@ -112,7 +139,7 @@ def failures(results: dict) -> str:
     found: dict[tuple[str, str], list[str]] = {}
     for name, cell in results["cells"].items():
         for peer, record in cell["peers"].items():
-            if "failed" in record:
+            if "failed" in record and counts(peer, cell["trials"]):
                 found.setdefault((PEERS[peer].title, record["failed"]), []).append(name)
     lines = [f"- {peer}: {reason} ({_listed(where)})" for (peer, reason), where in found.items()]
     missing = {model: record["failed"] for model, record in results["networks"].items() if "failed" in record}
@@ -183,7 +210,9 @@ def footer(results: dict) -> str:
     dates = sorted(cell["date"][:10] for cell in results["cells"].values()) or [where["date"]]
     packages = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
     peers = ", ".join(f"{PEERS[name].title} {number}" for name, number in _versions(results).items())
-    lines += [f"{where['machine']}, {where['cores']} cores, {dates[0]} to {dates[-1]}, seed {results['seed']}."]
+    codes = ", ".join(dict.fromkeys(cell["code"] for cell in results["cells"].values()))
+    when = " to ".join(sorted({dates[0], dates[-1]}))
+    lines += [f"{where['machine']}, {where['cores']} cores, {when}, seed {results['seed']}, code {codes}."]
     lines += [f"{packages}. Peers: {peers}."]
     return "\n".join(lines)
 

@@ -1,12 +1,14 @@
-"""What the cells come to: geometric means with the number of cells behind each, and cells where AGO is behind."""
+"""What the cells come to: geometric means with the number of cells behind each, cells where AGO is behind, goals."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from benchmarks.networks.cells import SPECS
 from benchmarks.networks.limits import floor_seconds
-from benchmarks.networks.peers import AGO, HEURISTIC, PEERS, STOCK, UNFUSED, WHOLE
+from benchmarks.networks.peers import AGO, HEURISTIC, STOCK, UNFUSED, WHOLE, counts
 from benchmarks.networks.real_models import REAL_MODELS
 
 INFERENCE = ("onnxruntime", "openvino")
@@ -20,11 +22,37 @@ MEANS: dict[str, tuple[str, ...]] = {
     "vs_whole": (WHOLE,),
 }
 """How many times as long as AGO the fastest of these peers takes."""
+NETWORKS = "networks"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What AGO in full shall reach over the networks.
+
+    Attributes:
+        trials: of each peer that tunes.
+        figure: of MEANS, or the list of cells behind the heuristic.
+        least: geometric mean; None where the list shall be empty.
+    """
+
+    trials: int
+    figure: str
+    least: float | None
+
+
+GOALS = (
+    Goal(1000, "vs_stock", 3.3),
+    Goal(1000, "vs_fastest_peer", 1.2),
+    Goal(1000, "vs_unfused", 1.1),
+    Goal(1000, "cells_behind_heuristic", None),
+    Goal(0, "vs_fastest_peer", 1 / 1.3),
+)
 
 
 def milliseconds(cell: dict, names: Iterable[str]) -> float | None:
-    """Of the fastest of the peers that have a right result; None where none has."""
-    return min((cell["peers"][name]["ms"][0] for name in names if "ms" in cell["peers"].get(name, {})), default=None)
+    """Of the fastest of the peers that count and have a right result; None where there is none."""
+    compared = [cell["peers"].get(name, {}) for name in names if counts(name, cell["trials"])]
+    return min((record["ms"][0] for record in compared if "ms" in record), default=None)
 
 
 def ratio(cell: dict, names: Iterable[str]) -> float | None:
@@ -61,6 +89,7 @@ def group(results: dict, chosen: Callable[[dict], bool]) -> dict:
     cells = [cell for cell in results["cells"].values() if chosen(cell)]
     means = {name: mean(ratio(cell, peers) for cell in cells) for name, peers in MEANS.items()}
     return means | {
+        "cells": len(cells),
         "share_of_limit": mean(share(results, cell, AGO) for cell in cells),
         "cells_behind_heuristic": behind(cells),
     }
@@ -77,19 +106,26 @@ def summary(results: dict) -> dict:
     """The headline, of the paper's networks with all threads after the largest budget, and every group by itself."""
     sizes = {(cell["threads"], cell["trials"]) for cell in results["cells"].values()}
     groups = [
-        {"threads": threads, "trials": trials, "models": name, **figures}
+        {"threads": threads, "trials": trials, "models": name, "asked": asked, **figures}
         for threads, trials in sorted(sizes, reverse=True)
-        for name, real in (("networks", False), ("real models", True))
+        for name, real, asked in ((NETWORKS, False, len(SPECS)), ("real models", True, len(REAL_MODELS)))
         for figures in [group(results, _chooser(threads, trials, real))]
-        if any(figures.values())
+        if figures["cells"]
     ]
-    headline = next((each for each in groups if each["models"] == "networks"), {})
-    return headline | {"groups": groups}
+    headline = next((each for each in groups if each["models"] == NETWORKS), {})
+    return headline | {"groups": groups, "goals": [_reached(goal, groups) for goal in GOALS]}
+
+
+def _reached(goal: Goal, groups: list[dict]) -> dict:
+    """A goal beside what was found with most threads: `found` is None, and `reached` false, where nothing was."""
+    known = [each for each in groups if (each["models"], each["trials"]) == (NETWORKS, goal.trials)]
+    most = max(known, key=lambda each: each["threads"], default=None)
+    figure = most and most[goal.figure]
+    found = len(figure) if isinstance(figure, list) else figure and figure["mean"]
+    cells = figure["cells"] if isinstance(figure, dict) else most["cells"] if most else 0
+    reached = found is not None and (found == 0 if goal.least is None else found >= goal.least)
+    return vars(goal) | {"found": found, "cells": cells, "asked": len(SPECS), "reached": reached}
 
 
 def _chooser(threads: int, trials: int, real: bool) -> Callable[[dict], bool]:
     return lambda cell: (cell["threads"], cell["trials"], cell["model"] in REAL_MODELS) == (threads, trials, real)
-
-
-def titles(names: Iterable[str]) -> list[str]:
-    return [PEERS[name].title for name in names]

@@ -19,7 +19,7 @@ from ago_core.partition.partition import Partition
 from ago_core.tuning.backend import make_backend
 from ago_core.tuning.best import read_best
 from ago_core.tuning.interfaces import SearchTask
-from ago_core.tuning.settings import ABLATIONS, LocalDevice, Spaces, TuningSettings
+from ago_core.tuning.settings import ABLATIONS, LocalDevice, TuningSettings
 from benchmarks.peers.nchw import load_nchw
 from benchmarks.peers.worker import Loaded, inputs_of
 
@@ -55,22 +55,16 @@ def loaded(request: dict, model: Model, partition: Partition, functions: Functio
 
 
 def untuned(model: Model, settings: TuningSettings) -> tuple[Partition, Functions]:
-    """Partition and code of an ablation without any trial.
-
-    Where spaces are MetaSchedule's there is no schedule without a trial: TVM then compiles the loops as they are.
-    """
+    """Partition and code of an ablation in this project's spaces without any trial."""
     ablation = settings.ablation
     ago = ablation.partition == "ago"
     partition = cluster(model.graph, settings.clustering).partition if ago else heuristic_partition(model)
     functions = {}
-    for index in range(len(partition)):
+    for index in () if ablation.fusion else range(len(partition)):
         function = regroup_one(model, partition, index)
-        if function is None or (ablation.fusion and ablation.spaces is Spaces.OURS):
-            continue
-        anonymous = function.without_attr("global_symbol")
-        if ablation.spaces is Spaces.STOCK:
-            functions[index] = anonymous
-        else:
-            search = make_backend(settings).search(SearchTask(anonymous, (), settings.seed))
+        if function is not None:
+            search = make_backend(settings).search(
+                SearchTask(function.without_attr("global_symbol"), (), settings.seed)
+            )
             functions[index] = search.propose(1)[0].function
     return partition, functions
