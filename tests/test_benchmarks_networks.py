@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import types
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ago_core.graph.model import load_model
 from ago_core.tuning.events import State
 from benchmarks.networks import __main__ as command
 from benchmarks.networks import plots, race, report, sessions, store
-from benchmarks.networks.cells import SPECS, Cell, cells
+from benchmarks.networks.cells import SPECS, Cell, cells, quick
 from benchmarks.networks.peers import PEERS, peers_of
 from benchmarks.networks.race import Entrant
 from benchmarks.networks.real_models import REAL_MODELS, fix_shapes
@@ -51,6 +52,13 @@ def test_cells_are_chosen_by_the_beginning_of_a_name():
     assert len(cells(["real"], [1], [8])) == 5
     with pytest.raises(ValueError, match="No model is called 'resnet'"):
         cells(["resnet"])
+
+
+def test_the_quick_ones_are_untuned_networks_and_one_that_is_tuned_with_more_trials_than_it_has_functions():
+    found = quick([1])
+    assert [cell.trials for cell in found] == [0, 0, 0, 64] and found[-1].model == found[-2].model
+    assert set(found[:3]) <= set(cells(threads=[1], trials=[0]))
+    assert [cell.threads for cell in quick()] == [2] * 4
 
 
 def test_without_trials_there_is_nothing_to_reform_and_metaschedule_has_no_schedule():
@@ -241,6 +249,21 @@ def test_a_session_that_cannot_end_in_time_is_not_begun_and_one_that_runs_is_sto
     states[0] = State.FAILED
     with pytest.raises(sessions.SessionFailed, match="Its session is failed"):
         sessions.tune(tmp_path, "squeezenet@56", peer, cell, time.monotonic() + 60, print)
+
+
+@pytest.mark.parametrize("name, refused", [("stock-nhwc", True), ("heuristic", False)])
+def test_metaschedule_with_too_few_trials_does_not_count_with_our_schedules(name, refused, tmp_path, monkeypatch):
+    """In a session with fewer trials than functions the others keep this project's schedules."""
+    done = types.SimpleNamespace(state=State.FINISHED, end_to_end=1.0, reason="")
+    (tmp_path / sessions.control.JOURNAL).touch()
+    monkeypatch.setattr(sessions.control, "status", lambda folder: done)
+    monkeypatch.setattr(sessions, "told", lambda folder: {"trials": 16, "missing": 3})
+    arguments = (tmp_path, "squeezenet@56", PEERS[name], Cell("squeezenet@56", 1, 16), time.monotonic() + 60, print)
+    if refused:
+        with pytest.raises(sessions.SessionFailed, match="After 16 trials 3 functions have no right schedule"):
+            sessions.tune(*arguments)
+    else:
+        assert sessions.tune(*arguments)["missing"] == 3
 
 
 # results

@@ -29,7 +29,7 @@ from ago_core.devices.cores import allowed_cores
 from ago_core.errors import UserError
 from ago_core.tuning.shipped import FOLDER
 from benchmarks.networks import plots, readme, report, store
-from benchmarks.networks.cells import BUDGETS, THREADS, Cell, cells
+from benchmarks.networks.cells import BUDGETS, THREADS, Cell, cells, quick
 from benchmarks.networks.limits import measure_limits
 from benchmarks.networks.measure import Bench, default_work, measured, network, session_folder, ship, where
 from benchmarks.networks.peers import AGO, PEERS, REFERENCE, peers_of
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.readme and (not args.report or args.results != RESULTS):
         parser.error("--readme goes with --report, and with the results of benchmarks/results")
     try:
-        chosen = cells(args.cells, args.threads, args.trials)
+        chosen = quick(args.threads) if args.quick else cells(args.cells, args.threads, args.trials)
         if args.list:
             return _list(chosen, store.read(args.results), args.peers)
         if not args.report:
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--anew", action="store_true", help="the same, and --peers tune anew: after a change of code")
     parser.add_argument("--work", type=Path, metavar="DIR", help="default: in the folder where the samples are cached")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="default: benchmarks/results")
+    parser.add_argument("--quick", action="store_true", help="four small cells instead, in about 10 minutes")
     parser.add_argument("--list", action="store_true", help="print the cells, and measure nothing")
     parser.add_argument("--report", action="store_true", help="print the tables of what has been measured")
     parser.add_argument("--json", action="store_true", help="print JSON")

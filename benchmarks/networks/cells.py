@@ -14,6 +14,10 @@ BUDGETS = (0, 1000, 200)
 SPECS = tuple(f"{sample.name}@{sample.sizes[rank]}" for rank in (2, 1, 0) for sample in SAMPLES.values())
 """The paper's networks, the largest inputs first."""
 
+QUICK = ("mobilenet_v2@56", "squeezenet@56", "bert_tiny@32")
+QUICK_TRIALS = 64
+"""More than the last of them has functions: with fewer, some would be left as they are."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -58,6 +62,13 @@ def cells(models: Iterable[str] = (), threads: Iterable[int] = (), trials: Itera
         if model in wanted
     ]
     return sorted(found, key=_usefulness)  # stable: within a group as above
+
+
+def quick(threads: Iterable[int] = ()) -> list[Cell]:
+    """A subset of all peers that takes minutes: three small networks without a trial, then the least one tuned."""
+    counts = tuple(threads) or THREADS[:1]
+    untuned = [Cell(model, count, 0) for count in counts for model in QUICK]
+    return untuned + [Cell(QUICK[-1], count, QUICK_TRIALS) for count in counts]
 
 
 def _named(asked: str, every: tuple[str, ...]) -> list[str]:

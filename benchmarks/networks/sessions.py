@@ -10,7 +10,7 @@ from pathlib import Path
 from ago_core.tuning import control
 from ago_core.tuning.events import Kind, State
 from ago_core.tuning.journal import read_journal
-from ago_core.tuning.settings import ABLATIONS, LocalDevice, TuningSettings
+from ago_core.tuning.settings import ABLATIONS, LocalDevice, Spaces, TuningSettings
 from benchmarks.networks.cells import Cell
 from benchmarks.networks.peers import AGO, HEURISTIC, Peer
 
@@ -19,6 +19,10 @@ POLL_SECONDS = 1.0
 STOP_SECONDS = 120.0
 """That a session may need for the batch that it measures; it is told to stop so long before the time is up."""
 PROGRAMS = {"nhwc": None, "nchw": (sys.executable, "-m", "benchmarks.peers.nchw")}
+
+BORROWED = (
+    "After {trials} trials {missing} functions have no right schedule of MetaSchedule's, and would run with ours."
+)
 
 
 class OutOfTime(Exception):
@@ -37,11 +41,11 @@ def tune(folder: Path, spec: str, peer: Peer, cell: Cell, deadline: float, say: 
         say: told its progress now and then.
 
     Returns:
-        What its journal tells: trials, seconds, first, final, plan and milliseconds by trials.
+        What its journal tells: see `told`.
 
     Raises:
         OutOfTime: it was stopped before the deadline; the next call goes on with it.
-        SessionFailed: see there.
+        SessionFailed: see there; also where a session in MetaSchedule's spaces left functions without a schedule.
     """
     if not (folder / control.JOURNAL).exists():
         settings = TuningSettings(cell.trials, LocalDevice(cell.threads), ABLATIONS[peer.ablation], seed=SEED)
@@ -54,7 +58,10 @@ def tune(folder: Path, spec: str, peer: Peer, cell: Cell, deadline: float, say: 
         status = _followed(folder, deadline, say)
     if status.state is not State.FINISHED or status.end_to_end is None:
         raise SessionFailed(f"Its session is {status.state.value}: {status.reason}")
-    return told(folder)
+    found = told(folder)
+    if ABLATIONS[peer.ablation].spaces is Spaces.STOCK and found["missing"]:
+        raise SessionFailed(BORROWED.format(**found))
+    return found
 
 
 def _followed(folder: Path, deadline: float, say: Callable[[str], None]) -> control.Status:
@@ -80,13 +87,18 @@ def _stop(folder: Path) -> None:
 
 
 def told(folder: Path) -> dict:
-    """Of a session's journal."""
+    """Of a session's journal.
+
+    `missing` are functions without a measured schedule; `joins` those that were kept and dropped; `ms_by_trials` whole
+    models as measured between trials.
+    """
     status = control.status(folder)
     with read_journal(folder) as journal:
         runs = [event.data for event in journal.events(kinds=[Kind.END_TO_END]) if event.data["measured"] is not None]
         failed = sum(trial.measurement.latency is None for trial in journal.trials())
     return {
         "trials": status.trials,
+        "missing": runs[-1]["missing"],
         "failed_trials": failed,
         "seconds": round(status.elapsed, 1),
         "tasks": status.tasks,
