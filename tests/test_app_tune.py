@@ -9,10 +9,11 @@ import pytest
 from ago_core.tuning import control
 from ago_core.tuning.events import State
 from ago_core.tuning.journal import open_journal
+from app.services.study import SPLIT
 from app.services.tuning import session_store
 from app.services.tuning_feed import feed
 from tests import fake_tuner, tuning_journals
-from tests.app_driver import ROOT, SPEC, button, opened, own, text
+from tests.app_driver import ROOT, SPEC, button, opened, own, study, text
 from tests.app_tuning import (  # noqa: F401 - sessions and held are fixtures
     FINISHED,
     TUNE,
@@ -102,6 +103,30 @@ def test_the_edited_partition_can_be_tuned(app, sessions, monkeypatch):
     edited = own(app).studies[own(app).choice].partitions["edited"]
     assert meta["partition"]["subgraphs"] == [list(members) for members in edited.subgraphs]
     assert feed(sessions / "squeezenet-56-custom").ablation == "Edited"
+
+
+def test_after_an_edit_schedules_of_an_earlier_session_are_taken_over(app, sessions, monkeypatch):
+    """The real tuner, on made-up devices: first AGO's partition, then an edit of it."""
+    monkeypatch.setattr(control, "PROGRAM", fake_tuner.PROGRAM)
+    monkeypatch.chdir(ROOT)
+    app.switch_page(TUNE).run()
+    app.number_input(key="tuning-trials").set_value(120).run()
+    button(app, "Start tuning").click().run()
+    assert control.wait(sessions / "squeezenet-56-ago", (State.FINISHED, State.FAILED), 60) is State.FINISHED
+    current = study(app)
+    current.edit_copy("ago")
+    current.edit(SPLIT, current.partitions["ago"].subgraphs[0][:1])
+    app.button_group(key="tuning-page").set_value("new").run()
+    app.button_group(key="tuning-what").set_value(["custom"]).run()
+    offered = next(one for one in app.selectbox if one.label.startswith("Edited: take over"))
+    assert offered.value.key == "squeezenet-56-ago" and offered.value.changed == 2
+    assert "8 subgraphs as in squeezenet-56-ago" in text(app).replace("\\", "")
+    button(app, "Start tuning").click().run()
+    folder = sessions / "squeezenet-56-custom"
+    assert control.wait(folder, (State.FINISHED, State.FAILED), 60) is State.FINISHED
+    assert feed(folder).meta["reuse"] == str(sessions / "squeezenet-56-ago")
+    app.run()
+    assert "taken over from" in detail(app, "About")
 
 
 def test_while_it_starts_it_says_what_it_is_doing(app, sessions, held):

@@ -19,6 +19,7 @@ from tests.fake_tuner import Fake, FakeBackend
 from tests.tuning_sessions import Scripted, network, new_session, own_queue, rows_of, run_here, settings  # noqa: F401
 
 TRIALS = 80
+EDITED = Ablation("edited")
 RIGHT, WRONG = Measurement((1e-3,), None, True, "fake"), Measurement((1e-4,), "A wrong result.", False, "fake")
 
 
@@ -30,7 +31,7 @@ def earlier(tmp_path, network):  # noqa: F811
     return folder
 
 
-def edited_session(folder, network, reuse, ablation=Ablation("edited")):  # noqa: F811
+def edited_session(folder, network, reuse, ablation=EDITED):  # noqa: F811
     """Its last operator split off: the first three minis are as they were."""
     graph = load_model(network).graph
     whole = cluster(graph, Settings()).partition

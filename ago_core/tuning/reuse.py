@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ago_core.errors import UserError
-from ago_core.tuning.best import read_data
 from ago_core.tuning.interfaces import Candidate, Measurement, Search
 from ago_core.tuning.journal import read_journal
-from ago_core.tuning.plan import PlannedTask
 from ago_core.tuning.settings import Ablation, TuningSettings, settings_from_json
+
+if TYPE_CHECKING:  # who only asks `why_not` needs no TVM
+    from ago_core.tuning.plan import PlannedTask
 
 
 def why_not(meta: Mapping[str, Any], identity: Mapping[str, Any], settings: TuningSettings) -> str | None:
@@ -57,6 +58,8 @@ def known_traces(
     Raises:
         UserError: there is no such session, or nothing of it can be taken over.
     """
+    from ago_core.tuning.best import read_data
+
     with read_journal(folder) as journal:
         reason = why_not(journal.meta(), identity, settings)
         if reason is not None:

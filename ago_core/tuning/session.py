@@ -123,6 +123,7 @@ def _plan(
         names = [op.name for op in model.graph.operators]
         described = {"name": model.name, "method": partition.method, "partition": partition.to_json()}
         known = known_traces(Path(meta["reuse"]), identity, settings, plan.tasks) if meta.get("reuse") else {}
+        described |= {"taken_over": len(known)}
         journal.write_plan(identity | described, [_described(task, names, known) for task in plan.tasks])
     return partition, plan
 

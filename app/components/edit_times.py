@@ -11,6 +11,8 @@ from app.components.guard import guarded
 from app.components.job_status import status
 from app.components.loading import POLL_SECONDS
 from app.components.text import plain
+from app.components.tuning_start import WHAT_KEY
+from app.components.tuning_view import NEW, view
 from app.services import edit_times as times
 from app.services.edit_times import Edit, TimingEdit
 from app.services.study import MERGE, SPLIT, Study
@@ -27,6 +29,7 @@ MEASURE = (
     "Compiles only the subgraphs that the edit changed, before and after it, and runs them in turns, each by itself "
     "and with a cold second cache; not tuned."
 )
+TUNE = "Tune the edited partition; what an earlier session found for unchanged subgraphs is taken over."
 
 
 def edit_times(study: Study, operators: tuple[int, ...]) -> None:
@@ -118,6 +121,9 @@ def _decide(study: Study, edit: Edit, measurable: bool, again: bool) -> None:
         )
         st.button("Keep", key="keep-edit", icon=":material/check:", help="Keep the edit.", on_click=_keep, args=(edit,))
         st.button("Undo", key="undo-edit", icon=":material/undo:", help="Take the edit back.", on_click=study.undo)
+        if st.button("Tune it", key="tune-edit", icon=":material/tune:", type="tertiary", help=TUNE):
+            view().page, st.session_state[WHAT_KEY] = NEW, ["custom"]
+            st.switch_page("screens/tune.py")
 
 
 def _measure(study: Study, edit: Edit) -> None:

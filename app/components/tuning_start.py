@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from ago_core.partition.partition import Partition
 from ago_core.tuning.settings import Device
 from app import state
 from app.components.loading import first_time
@@ -13,11 +14,12 @@ from app.components.text import plain
 from app.components.tuning_devices import choose_device
 from app.components.tuning_view import attempt, watch
 from app.services.describe import settings_line
+from app.services.reuse import Earlier, earlier_sessions, reuse_text
 from app.services.study import EDITED, Study
 from app.services.tuning import ABLATION_HELPS, ABLATION_NAMES, Wish, default_name, session_store, typical_rate
 from app.services.tuning_text import plan_text
 
-WHAT_KEY, TRIALS_KEY = "tuning-what", "tuning-trials"
+WHAT_KEY, TRIALS_KEY, REUSE_KEY = "tuning-what", "tuning-trials", "tuning-reuse"
 METHOD_OF = {"heuristic": "heuristic", "stock": "heuristic", "custom": EDITED}
 """The partition that a setting tunes; AGO's where it is not named."""
 DEFAULT_TRIALS, MOST_TRIALS = 200, 100_000
@@ -52,15 +54,16 @@ def start() -> None:
                 width=280,
                 help=f"Of its folder in {session_store().root}; an absolute path puts it elsewhere.",
             )
+        edited = study.partitions[EDITED] if "custom" in chosen else None
+        earlier = _earlier(study, edited, device) if edited and device else None
         wish = None
         if device is not None and chosen:
-            wish = Wish(
-                choice, tuple(chosen), device, trials, name or suggested, study.settings, _edited(study, chosen)
-            )
+            reuse = earlier and earlier.folder
+            wish = Wish(choice, tuple(chosen), device, trials, name or suggested, study.settings, edited, reuse)
         if st.button("Start tuning", type="primary", icon=":material/play_arrow:", disabled=wish is None):
             _launch(wish)
     with about.container(border=True):
-        _about(study, chosen, device, trials)
+        _about(study, chosen, device, trials, earlier)
 
 
 def _what(study: Study) -> list[str]:
@@ -79,11 +82,21 @@ def _what(study: Study) -> list[str]:
     )
 
 
-def _edited(study: Study, chosen: list[str]):
-    return study.partitions[EDITED] if "custom" in chosen else None
+def _earlier(study: Study, edited: Partition, device: Device) -> Earlier | None:
+    """The session whose schedules the edited partition takes over: the one most alike, unless the user says else."""
+    found = earlier_sessions(session_store().rows(), study.graph.model_hash, edited, device)
+    if not found:
+        return None
+    return st.selectbox(
+        "Edited: take over schedules from",
+        [*found, None],
+        format_func=lambda earlier: earlier.title if earlier else "No session: tune all of it",
+        key=REUSE_KEY,
+        help="Subgraphs that the edit left as they were keep what that session found; only the others are searched.",
+    )
 
 
-def _about(study: Study, chosen: list[str], device: Device | None, trials: int) -> None:
+def _about(study: Study, chosen: list[str], device: Device | None, trials: int, earlier: Earlier | None) -> None:
     """What will happen."""
     st.markdown(f"**{plain(state.session().choice.name)}**")
     if not chosen:
@@ -96,6 +109,8 @@ def _about(study: Study, chosen: list[str], device: Device | None, trials: int) 
             f", {with_settings}" if with_settings else ""
         )
         st.markdown(f":small[{line}. {plain(ABLATION_HELPS[name])}]")
+    if earlier is not None:
+        st.markdown(f":small[:material/recycling: {plain(reuse_text(earlier))}]")
     if device is None:
         st.caption("Choose devices.")
         return

@@ -74,6 +74,7 @@ class Wish:
         name: of the session, or of the folder that holds them; an absolute path puts it elsewhere.
         clustering: of AGO's partition.
         edited: the user's partition, where "custom" is asked for.
+        reuse: folder of a session whose schedules that takes over, see `ago_core.tuning.reuse`.
     """
 
     choice: Choice
@@ -83,13 +84,15 @@ class Wish:
     name: str
     clustering: Settings = Settings()
     edited: Partition | None = None
+    reuse: Path | None = None
 
     def request(self, ablation: str, model: str | Path) -> Request:
         """For one session."""
-        partition = self.edited.to_json() if ablation == "custom" else None
-        chosen = Ablation("edited") if ablation == "custom" else ABLATIONS[ablation]
+        is_edited = ablation == "custom"
+        chosen = Ablation("edited") if is_edited else ABLATIONS[ablation]
         settings = TuningSettings(self.trials, self.device, chosen, clustering=self.clustering)
-        return Request(model, dict(self.choice.dims), settings, partition)
+        partition, reuse = (self.edited.to_json(), self.reuse) if is_edited else (None, None)
+        return Request(model, dict(self.choice.dims), settings, partition, reuse)
 
 
 @dataclass(frozen=True)

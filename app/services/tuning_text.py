@@ -317,11 +317,13 @@ def about_rows(feed: Feed) -> list[tuple[str, str]]:
     versions = ", ".join(f"{name} {version}" for name, version in used.items())
     partition = f"{meta['method']}, {count(len(meta['partition']['subgraphs']), 'subgraph')}"
     limit = f", limit {clustering['threshold']:g}, test by {clustering['rule']}" if meta["method"] == "ago" else ""
+    joins = sum(task.kind == JOIN for task in feed.tasks)
+    taken = f"; schedules of {meta['taken_over']} taken over from {meta['reuse']}" if meta.get("taken_over") else ""
     return [
         ("Model", f"{feed.model} (hash {meta['model_hash'][:16]}…)"),
         ("Partition", partition + limit),
         ("Setting", feed.ablation),
-        ("Tasks", f"{len(feed.tasks)}, {sum(task.kind == JOIN for task in feed.tasks)} of them joins"),
+        ("Tasks", f"{len(feed.tasks)}, {joins} of them joins{taken}"),
         ("Device", feed.device),
         ("Target", meta["target"]),
         ("Search", f"seed {settings['seed']}, batches of {settings['batch']}"),
@@ -346,6 +348,7 @@ def command(feed: Feed) -> str:
         )
     edited = feed.meta.get("partition") and settings["ablation"]["partition"] == "edited"
     words.append("--partition FILE" if edited else f"--ablation {ablation_key(feed)}")
+    words += [f"--reuse {feed.meta['reuse']}"] if feed.meta.get("reuse") else []
     clustering = settings["clustering"]
     words.append(f"--threshold {clustering['threshold']:g} --rule {clustering['rule']}")
     words += [] if clustering["aware"] else ["--plain"]
