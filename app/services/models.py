@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -111,7 +112,20 @@ def load(choice: Choice, progress: Progress) -> Loaded:
         progress(f"Drawing: {METHOD_NAMES[partition.method]}")
         loaded.view(partition)
         loaded.drawing(partition, Folding.at_first(loaded.graph)).wait(DRAW_SECONDS)
+    _spare_collector()
     return loaded
+
+
+def _spare_collector() -> None:
+    """Takes what is there now out of the garbage collector's rounds until the next model is loaded.
+
+    Streamlit has it go through everything after each run of a page: with the compiler's modules and a model's graphs
+    that takes a tenth of a second, in which no other thread runs. What a model that was let go left behind is
+    collected first.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @cache

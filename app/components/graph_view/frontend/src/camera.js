@@ -70,7 +70,12 @@ export class Camera {
     return { anchor: this.anchor(), zoom: this.cy.zoom() };
   }
 
+  /** A panel that comes back with the size that it had needs nothing. */
   resized() {
+    const { clientWidth, clientHeight } = this.cy.container();
+    const size = `${clientWidth}×${clientHeight}`;
+    if (size === this.size) return;
+    this.size = size;
     this.cy.resize();
     if (!this.moved) this.fit();
   }

@@ -1,15 +1,17 @@
 // Entry point of the drawing component. Streamlit calls the default export on every rerun whose data changed, and on theme changes;
 // what it returns is called once, when the component leaves the page.
 import { GraphView } from './view.js';
+import { park, take } from './parked.js';
 
 const views = new WeakMap();
 
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component;
-  const root = parentElement.querySelector('.graph-view');
+  let root = parentElement.querySelector('.graph-view');
   let view = views.get(root);
   if (!view) {
-    view = new GraphView(root, data.panel);
+    view = take(data.panel, root) ?? new GraphView(root, data.panel);
+    root = view.root;
     views.set(root, view);
   }
   view.update(data, {
@@ -17,7 +19,7 @@ export default function (component) {
     request: (value) => setTriggerValue('request', value),
   });
   return () => {
-    view.destroy();
     views.delete(root);
+    park(view);
   };
 }

@@ -6,7 +6,12 @@ export class Linked {
   constructor(camera, reflect) {
     this.camera = camera;
     this.reflect = reflect;
+  }
+
+  /** The panel is on the page, or back on it. */
+  join() {
     shared.views.add(this);
+    this.reflect();
   }
 
   get on() {
@@ -29,7 +34,7 @@ export class Linked {
     });
   }
 
-  destroy() {
+  leave() {
     shared.views.delete(this);
   }
 }

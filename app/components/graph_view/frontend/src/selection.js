@@ -167,8 +167,12 @@ export class Selection {
     });
   }
 
-  destroy() {
+  /** The panel has left the page: Python numbers its messages anew, and what was not sent yet never will be. */
+  forget() {
     clearTimeout(this.timer);
+    this.pending = false;
+    this.sequence = 0;
+    this.given = null;
   }
 }
 

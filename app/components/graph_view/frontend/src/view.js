@@ -16,6 +16,7 @@ import { readTheme, stylesheet } from './style.js';
 
 // From so many elements on, edges are left out while the camera moves.
 const MANY = 2500;
+const REST_AFTER_MS = 500;
 
 export class GraphView {
   constructor(root, panel) {
@@ -50,10 +51,37 @@ export class GraphView {
     this.wireToolbar();
     root.addEventListener('keydown', (event) => handleKey(this, event));
     this.listener = ({ detail }) => this.receive(detail);
-    document.addEventListener('ago-graph-message', this.listener);
-    Object.values(globalThis.agoGraphMessages?.[panel] ?? {}).filter(({ kind }) => kind !== 'file').forEach((said) => this.receive(said));
     this.observer = new ResizeObserver(() => this.camera.resized());
+    this.listen();
+  }
+
+  listen() {
+    document.addEventListener('ago-graph-message', this.listener);
+    Object.values(globalThis.agoGraphMessages?.[this.panel] ?? {}).filter(({ kind }) => kind !== 'file').forEach((said) => this.receive(said));
     this.observer.observe(this.find('stage'));
+    this.linked.join();
+  }
+
+  deafen() {
+    document.removeEventListener('ago-graph-message', this.listener);
+    this.observer.disconnect();
+    this.linked.leave();
+    this.selection.forget();
+    this.card.hide();
+  }
+
+  /** The panel has left the page and may come back. Until then cytoscape draws no frames. */
+  rest() {
+    this.deafen();
+    this.pause = setTimeout(() => Object.assign(this.cy.renderer(), { destroyed: true, renderLoopStarted: false }), REST_AFTER_MS);
+  }
+
+  /** It is back on the page, as it was. */
+  wake() {
+    clearTimeout(this.pause);
+    this.cy.renderer().destroyed = false;
+    this.cy.resize();
+    this.listen();
   }
 
   /** `select` and `request` tell Python. */
@@ -227,11 +255,10 @@ export class GraphView {
     this.find('status').textContent = text;
   }
 
+  /** After `rest`: it will not come back. */
   destroy() {
-    document.removeEventListener('ago-graph-message', this.listener);
-    this.observer.disconnect();
-    this.linked.destroy();
-    this.selection.destroy();
+    clearTimeout(this.pause);
+    this.cy.renderer().destroyed = false; // else it would keep its listeners
     this.cy.destroy();
   }
 }
