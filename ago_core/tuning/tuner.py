@@ -120,7 +120,8 @@ class Tuner:
         if self._trials >= self._settings.trials:
             return f"All {self._settings.trials} trials are spent."
         if not self._waiting and self._next_task() is None:
-            return "No task can gain from more trials: their spaces are exhausted, or nothing of them runs."
+            kept = "they keep what was taken over, " if self._study.known else ""
+            return f"No task can gain from more trials: {kept}their spaces are exhausted, or nothing of them runs."
         return None
 
     # commands and turns
