@@ -24,6 +24,7 @@ settings = st.builds(
     Settings, st.floats(0, exclude_min=True, allow_infinity=False), st.sampled_from(Rule), aware=st.booleans()
 )
 dims = st.dictionaries(names.filter(bool), st.integers(1, MAX_SIZE), max_size=3).map(lambda d: tuple(sorted(d.items())))
+indices = st.dictionaries(names.filter(bool), operators, max_size=2).map(lambda d: tuple(sorted(d.items())))
 addresses = st.builds(
     Address,
     model=names,
@@ -37,6 +38,8 @@ addresses = st.builds(
     operators=operators,
     subgraph=st.none() | st.tuples(names.filter(bool), st.integers(0, MAX_OPERATOR)),
     step=st.none() | st.integers(0, MAX_OPERATOR),
+    folded=indices,
+    unfolded=indices,
     colour=names,
     before=names,
     after=names,
@@ -54,13 +57,23 @@ def test_an_address_is_read_as_it_was_written(address):
 
 
 def test_an_address_is_short_and_plain():
-    address = Address("squeezenet@56", right="edited", settings=Settings(120), operators=(3, 5, 6, 7), step=0)
+    address = Address(
+        "squeezenet@56",
+        right="edited",
+        settings=Settings(120),
+        operators=(3, 5, 6, 7),
+        step=0,
+        folded=(("ago", (2, 3)),),
+        unfolded=(("heuristic", ()),),
+    )
     assert address.parameters() == {
         "model": ["squeezenet@56"],
         "right": ["edited"],
         "limit": ["120"],
         "operators": ["3,5-7"],
         "step": ["1"],
+        "folded": ["ago:2-3"],
+        "unfolded": ["heuristic:"],
     }
     assert Address().parameters() == {}
 

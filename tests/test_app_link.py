@@ -109,6 +109,18 @@ def test_the_step_comes_back(app):
     assert "Step 5 of" in text(reloaded(app))
 
 
+def test_what_is_folded_comes_back(app):
+    study(app).fold("heuristic", 3)
+    study(app).fold("ago", None, closed=True)
+    study(app).fold("ago", 2)
+    app.run()
+    assert parameters(app) == {"model": [SPEC], "folded": ["heuristic:3"], "unfolded": ["ago:2"]}
+    other = reloaded(app)
+    assert parameters(other) == parameters(app)
+    for method, partition in study(app).partitions.items():
+        assert study(other).folding(method).folded(partition) == study(app).folding(method).folded(partition)
+
+
 def test_colours_and_the_plans_that_are_compared_come_back(app):
     study(app).colour = Colour.WEIGHT
     app.switch_page(COMPARE).run()
@@ -189,6 +201,8 @@ def test_an_upload_that_is_gone_is_a_sentence(app):
         ({"operators": "500"}, "operator that is not here (500)"),
         ({"subgraph": "ago:500"}, "subgraph that is not here ('ago:500')"),
         ({"subgraph": "mine:0"}, "subgraph that is not here"),
+        ({"folded": "ago:500"}, "subgraphs to fold that are not here ('ago')"),
+        ({"unfolded": "mine:0"}, "subgraphs to fold that are not here ('mine')"),
         ({"left": "edited"}, "partition that is not here ('edited')"),
         ({"step": "99999"}, "names step 99999 of"),
         ({"tuned": "../../etc"}, "session that is not there any more"),

@@ -40,6 +40,10 @@ class Folding:
         subgraphs = enumerate(partition.subgraphs)
         return tuple(i for i, members in subgraphs if len(members) > 1 and self.closed != (members in self.others))
 
+    def exceptions(self, partition: Partition) -> tuple[int, ...]:
+        """Indices of the subgraphs in `others`, ascending."""
+        return tuple(i for i, members in enumerate(partition.subgraphs) if members in self.others)
+
     def toggled(self, members: Members) -> Folding:
         """With one subgraph the other way."""
         return replace(self, others=self.others ^ {members})

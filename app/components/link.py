@@ -25,6 +25,10 @@ _one_step = st.components.v2.component(
 )
 
 
+UNNEEDED = ("lessons",)
+"""Paths of pages that need no model: what they show comes first, and then the model is loaded."""
+
+
 def follow(page: str) -> None:
     """Opens what the address names: in a new tab, after Back and Forward, and behind a link to another page.
 
@@ -44,10 +48,19 @@ def follow(page: str) -> None:
         if address.sessions or goes_back:
             tuning_view.follow(address.sessions)
         if begins or address.model or address.file:
-            _open(own, address)
+            _open(own, address, later=page in UNNEEDED)
+    if page not in UNNEEDED:
+        catch_up()
 
 
-def _open(own: state.Session, address: Address) -> None:
+def catch_up() -> None:
+    """Requests the model that was put off."""
+    own = state.session()
+    if own.postponed and own.wanted:
+        _open(own, own.wanted[1])
+
+
+def _open(own: state.Session, address: Address, later: bool = False) -> None:
     upload = uploads.find(address.file) if address.file else None
     if upload:
         choice = Choice(upload.name, address.dims, upload.sha256, upload.path)
@@ -55,7 +68,7 @@ def _open(own: state.Session, address: Address) -> None:
         choice, why = _sample(address)
         if why:  # another model than the address names: what it says of that one means nothing here
             own.error, address = why, Address()
-    state.open_link(choice, address, upload)
+    state.open_link(choice, address, upload, later)
 
 
 def _sample(address: Address) -> tuple[Choice, str]:
@@ -80,7 +93,7 @@ def arrive() -> None:
     study = state.study()
     study.set(address.settings)
     lost = [own.error] if own.error else []
-    for part in (_edits, _panels, _colour, _selection, _step, _plans, _results):
+    for part in (_edits, _panels, _foldings, _colour, _selection, _step, _plans, _results):
         try:
             part(own, study, address)
         except UserError as error:
@@ -100,6 +113,14 @@ def _panels(own: state.Session, study: Study, address: Address) -> None:
     for method in own.methods.values():
         if method not in study.partitions:
             raise UserError(f"The address names a partition that is not here ({method[:40]!r}).")
+
+
+def _foldings(own: state.Session, study: Study, address: Address) -> None:
+    study.foldings = {}
+    for closed, named in ((False, address.folded), (True, address.unfolded)):
+        for method, others in named:
+            if method not in study.partitions or not study.name_folding(method, closed, others):
+                raise UserError(f"The address names subgraphs to fold that are not here ({method[:40]!r}).")
 
 
 def _colour(own: state.Session, study: Study, address: Address) -> None:
@@ -176,6 +197,7 @@ def current(own: state.Session) -> Address:
     edited, redo = _kept(own, study)
     shown = {side: state.method(side) for side in state.SIDES}
     whole = selected.subgraph is not None
+    foldings = study.named_foldings()
     return Address(
         model="" if own.choice.path else own.choice.name,
         file=own.choice.sha256[:FILE_DIGITS],
@@ -187,6 +209,8 @@ def current(own: state.Session) -> Address:
         operators=() if whole else selected.operators,
         subgraph=(selected.method, selected.subgraph) if whole else None,
         step=study.step,
+        folded=tuple((method, others) for method, closed, others in foldings if not closed),
+        unfolded=tuple((method, others) for method, closed, others in foldings if closed),
         colour="" if study.colour is Colour.SUBGRAPH else study.colour.value,
         **{side: "" if key == compare_view.FIRST[side] else key for side, key in compare_view.wanted().items()},
         tuned=own.tuned,

@@ -19,6 +19,8 @@ FILE_DIGITS = 16
 """Of an upload's SHA-256: enough to name it, and short."""
 MAX_OPERATOR, MAX_SIZE, MAX_SHOWN = 99_999, 2**40, 40
 KEY = re.compile(r"[0-9a-f]{1,64}")
+Indices = tuple[str, tuple[int, ...]]
+"""Some subgraphs of a method's partition: its name, and their indices, ascending."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Address:
         operators: that are selected, ascending; empty where a whole subgraph is.
         subgraph: method and index of the selected subgraph, or None.
         step: index of the step of AGO's construction that is shown, or None.
+        folded: (method, indices) of the subgraphs that are drawn as one node where all others are not.
+        unfolded: (method, indices) of the subgraphs that are drawn by their operators where all others are one node.
         colour: what the panels' colours say; "" for what they say at first.
         before, after: the plans that are compared; "" for those that are at first.
         tuned: the session whose result can be compiled, or "".
@@ -54,6 +58,8 @@ class Address:
     operators: tuple[int, ...] = ()
     subgraph: tuple[str, int] | None = None
     step: int | None = None
+    folded: tuple[Indices, ...] = ()
+    unfolded: tuple[Indices, ...] = ()
     colour: str = ""
     before: str = ""
     after: str = ""
@@ -78,6 +84,8 @@ class Address:
             "operators": [_ranges(self.operators)],
             "subgraph": ["{}:{}".format(*self.subgraph) if self.subgraph else ""],
             "step": ["" if self.step is None else str(self.step + 1)],
+            "folded": [f"{method}:{_ranges(indices)}" for method, indices in self.folded],
+            "unfolded": [f"{method}:{_ranges(indices)}" for method, indices in self.unfolded],
             "colour": [self.colour],
             "before": [self.before],
             "after": [self.after],
@@ -165,6 +173,16 @@ def _subgraph(text: str) -> tuple[str, int]:
     return method, _count(index)
 
 
+def _indices(values: list[str]) -> tuple[Indices, ...]:
+    found = {}
+    for value in values:
+        method, _, indices = value.rpartition(":")
+        if not method:
+            raise ValueError(value)
+        found[method] = _numbers(indices) if indices else ()
+    return tuple(sorted(found.items()))
+
+
 def _step(text: str) -> int:
     """People count from 1."""
     number = _count(text, 10 * MAX_OPERATOR)
@@ -198,6 +216,8 @@ _READERS: dict[str, tuple[str, Callable[[list[str]], object]]] = {
     "operators": ("operators", _last(_numbers)),
     "subgraph": ("subgraph", _last(_subgraph)),
     "step": ("step", _last(_step)),
+    "folded": ("folded", _indices),
+    "unfolded": ("unfolded", _indices),
     "colour": ("colour", _last(str)),
     "before": ("before", _last(str)),
     "after": ("after", _last(str)),

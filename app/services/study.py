@@ -100,6 +100,22 @@ class Study:
         elif subgraph < len(self.partitions[method]):
             self.foldings[method] = self.folding(method).toggled(self.partitions[method].subgraphs[subgraph])
 
+    def named_foldings(self) -> list[tuple[str, bool, tuple[int, ...]]]:
+        """For each method whose drawing is not as at first: its name, whether subgraphs are folded, and indices of
+        those of which the opposite holds."""
+        usual = Folding.at_first(self.graph).closed
+        folded = {method: self.folding(method) for method in self.partitions}
+        named = [(method, one.closed, one.exceptions(self.partitions[method])) for method, one in folded.items()]
+        return [(method, closed, others) for method, closed, others in named if others or closed != usual]
+
+    def name_folding(self, method: str, closed: bool, others: Iterable[int]) -> bool:
+        """Folds a partition as `named_foldings` says; False if it has no such subgraphs."""
+        subgraphs = self.partitions[method].subgraphs
+        if any(index >= len(subgraphs) for index in others):
+            return False
+        self.foldings[method] = Folding(closed, frozenset(subgraphs[index] for index in others))
+        return True
+
     def drawing(self, method: str) -> Drawing:
         """The picture of a partition as it is folded now, kept or on its way."""
         return self.loaded.drawing(self.partitions[method], self.folding(method))
