@@ -43,7 +43,7 @@ from benchmarks.networks.cells import Cell
 from benchmarks.networks.limits import compulsory, measure_limits
 from benchmarks.networks.measure import Bench, default_work, prepared, raced
 from benchmarks.networks.peers import AGO, REFERENCE, STOCK, UNFUSED
-from benchmarks.networks.progress import Line
+from benchmarks.networks.progress import INTERRUPTED, Line
 from benchmarks.networks.race import OURS, ROUNDS, Entrant
 from benchmarks.networks.report import footer, table
 from benchmarks.networks.sessions import SEED
@@ -76,6 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
             _measure(args)
     except (UserError, OtherMachine) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("\nInterrupted: run the same command to go on.", file=sys.stderr)
+        return INTERRUPTED
     results = read(args.results, FILE)
     if not results:
         sys.exit(f"Nothing has been measured in {args.results}: run without --report first.")
@@ -126,7 +129,7 @@ def sides_of(trials: int) -> list[str]:
 
 
 def measured(bench: Bench, pair: Pair, cell: Cell) -> tuple[dict, dict]:
-    """What is known of a pair without running it, and its record: see `measure.raced`, and `one_nest`, AGO's choice."""
+    """What is known of a pair without running it, and its record: see `measure.raced`; `estimate_fuses` untuned."""
     paths = {last: bench.work / "pairs" / f"{pair.name}{'' if last else ' NCHW'}.onnx" for last in (True, False)}
     paths[True].parent.mkdir(parents=True, exist_ok=True)
     for channels_last, path in paths.items():
@@ -195,7 +198,7 @@ def text(results: dict) -> str:
 
 def _row(results: dict, cell: dict, names: list[str]) -> list[str]:
     about, part = results["networks"][cell["model"]], share(results, cell, AGO)
-    choice = cell["sessions"][AGO]["chosen"] if AGO in cell["sessions"] else NESTS[cell["estimate_fuses"]]
+    choice = cell["sessions"][AGO]["chosen"] or "–" if AGO in cell["sessions"] else NESTS[cell["estimate_fuses"]]
     limit = [f"{milliseconds(cell, [AGO]) * 1e3 * part:.1f}", f"{part:.0%}"] if part else ["–", "–"]
     times = [_microseconds(cell["peers"].get(name)) for name in names]
     return [about["kind"], about["network"] or "–", about["shape"], *times, choice, *limit]

@@ -33,7 +33,7 @@ from benchmarks.networks.cells import BUDGETS, THREADS, Cell, cells, quick
 from benchmarks.networks.limits import measure_limits
 from benchmarks.networks.measure import Bench, default_work, measured, network, session_folder, ship, where
 from benchmarks.networks.peers import AGO, PEERS, REFERENCE, peers_of
-from benchmarks.networks.progress import Line
+from benchmarks.networks.progress import INTERRUPTED, Line
 from benchmarks.networks.race import ROUNDS
 from benchmarks.networks.sessions import OutOfTime
 from benchmarks.networks.summary import summary
@@ -41,7 +41,6 @@ from benchmarks.peers.environments import Unavailable
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 README = Path(__file__).resolve().parents[2] / "README.md"
-INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:

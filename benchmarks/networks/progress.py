@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+INTERRUPTED = 130
+"""Exit status of a measurement that Ctrl+C ended."""
+
 
 class Line:
     """Progress on standard error: at a terminal one line that is written over, else a line for each change of step."""

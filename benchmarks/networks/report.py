@@ -78,7 +78,7 @@ def goals(results: dict) -> str:
     """What shall be reached with most threads, with what was found and of how many cells."""
     found = summary(results)
     lines = map(_goal, found["goals"])
-    return f"Goals, with {found['threads']} threads, times over AGO's, means over the networks:\n\n" + "\n".join(lines)
+    return f"Goals, {found['threads']} thread(s), times over AGO's, means over the networks:\n\n" + "\n".join(lines)
 
 
 def _goal(goal: dict) -> str:
