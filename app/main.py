@@ -11,8 +11,11 @@ from app import state
 from app.components import keys, link
 from app.components.sidebar import sidebar
 
+ICON = Path(__file__).with_name("icon.svg")
+"""A file of ours: for a Material icon the browser would ask a server of Google's."""
+
 # The folder is not called "pages": Streamlit would take that for its older way of making pages.
-st.set_page_config(page_title="AGO Explorer", page_icon=":material/account_tree:", layout="wide")
+st.set_page_config(page_title="AGO Explorer", page_icon=str(ICON), layout="wide")
 pages = [  # in the order of the work
     st.Page("screens/explore.py", title="Model & Partition", icon=":material/account_tree:", default=True),
     st.Page("screens/compare.py", title="Compare", icon=":material/balance:"),
@@ -27,6 +30,7 @@ state.settle()
 link.arrive()
 sidebar()
 page.run()
+link.catch_up()
 keys.listen()
 link.listen()
 link.write()

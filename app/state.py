@@ -81,6 +81,7 @@ class Session:
         sample: the last one that was requested, such as "squeezenet@56".
         own_file: whether the sidebar offers to upload a file, instead of the samples.
         wanted: the model and the address that is being opened, until that model is there.
+        postponed: whether that model is still to be requested.
         written: what stands in the address.
         kept: the edited partition that was kept last, and its keys in the address.
         page: path of the page that was shown last; None before the first one.
@@ -102,6 +103,7 @@ class Session:
     sample: str = DEFAULT_SAMPLE
     own_file: bool = False
     wanted: tuple[Choice, Address] | None = None
+    postponed: bool = False
     written: dict[str, list[str]] = field(default_factory=dict)
     kept: tuple[History, tuple[str, str]] | None = None
     page: str | None = None
@@ -145,12 +147,20 @@ def reopen(choice: Choice) -> None:
     _request(choice, own.draft.upload if own.draft else None)
 
 
-def open_link(choice: Choice, address: Address, upload: Upload | None) -> None:
-    """Requests the model that an address names; the rest of the address follows once it is there."""
+def open_link(choice: Choice, address: Address, upload: Upload | None, later: bool = False) -> None:
+    """Requests the model that an address names; the rest of the address follows once it is there.
+
+    Args:
+        later: the model is only named, and the request `postponed` until this is called again.
+    """
     own = session()
     own.wanted, own.draft, own.loading, own.own_file = (choice, address), None, None, upload is not None
+    own.postponed = later and choice != own.choice
     if choice == own.choice:
         own.draft = own.recent.get(choice)
+        return
+    if own.postponed:
+        own.sample = own.sample if upload else choice.name
         return
     if upload:
         _examine(upload)

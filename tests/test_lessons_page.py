@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from app import state
 from app.lessons import LESSONS
 from app.lessons import page as lessons_page
 from app.services.models import ModelStore
-from tests.app_driver import own, settle, text
+from tests.app_driver import ROOT, own, settle, text
 from tests.lesson_answers import answers, lesson_models
 
 LIST = "screens/lessons.py"
@@ -41,7 +42,7 @@ def bare(store):
 def begin(app, lesson):
     app.button(key=f"open-{lesson.key}").click().run()
     end = time.monotonic() + 60
-    while not any(button.key == "step-back" for button in app.button):
+    while not any(button.key.endswith("-check") for button in app.button):
         assert time.monotonic() < end and not app.exception
         app.run()
     return app
@@ -109,6 +110,41 @@ def test_a_link_opens_its_lesson(store):
     assert "How a cycle arises" in text(app)
     app.button(key="all-lessons").click().run()
     assert "lesson" not in app.query_params
+
+
+def test_a_link_to_a_lesson_shows_its_text_at_once_and_loads_its_model_first(monkeypatch):
+    begun, go = [], threading.Event()
+
+    def load(choice, progress):
+        begun.append(choice.name)
+        assert go.wait(20)
+        return lesson_models()[choice.name]
+
+    held = ModelStore(load)
+    for module in (lessons_page, state):
+        monkeypatch.setattr(module, "model_store", lambda: held)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=20)
+    app.query_params |= {"lesson": "partition", "model": "mobilenet_v2@56"}
+    app.switch_page(LIST).run()
+    assert "To a compiler a model is a graph" in text(app) and "How many operators read" in text(app)
+    assert not app.number_input, "no exercise without its model"
+    assert "mobilenet_v2@56" in app.query_params["model"], "what the address names stays in it"
+    go.set()
+    settle(app.run())
+    assert begun == ["squeezenet@56", "mobilenet_v2@56"]
+    assert own(app).choice.name == "mobilenet_v2@56" and app.number_input(key="partition-0-answer")
+
+
+def test_a_lesson_on_recorded_figures_waits_for_no_model(monkeypatch):
+    go = threading.Event()
+    held = ModelStore(lambda choice, progress: go.wait(20))
+    monkeypatch.setattr(lessons_page, "model_store", lambda: pytest.fail("it needs none"))
+    monkeypatch.setattr(state, "model_store", lambda: held)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=20)
+    app.query_params["lesson"] = "dividing"
+    app.switch_page(LIST).run()
+    assert "How many minis" in text(app) and app.button(key="dividing-0-check")
+    go.set()
 
 
 def test_what_is_solved_stands_in_the_address_and_is_read_from_it(bare, store):

@@ -56,7 +56,7 @@ def recompute_curve_text(caches: Sequence[int], curves: Mapping[str, Sequence[fl
         for name, factors in curves.items()
     ]
     span = f"{nbytes(caches[0])} to {nbytes(caches[-1])}, with a line at {nbytes(at)}"
-    return f"Line chart: how often an element is computed, over a cache of {span}. {'; '.join(parts)}."
+    return f"Line chart: how often an element is computed, over a cache of {span}: {'; '.join(parts)}."
 
 
 def _times(factor: float) -> str:

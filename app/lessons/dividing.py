@@ -240,7 +240,7 @@ LESSON = Lesson(
             "again.",
             _show_both,
             Exercise(
-                lambda loaded: f"After {half()} of {session(AGO).trials} trials, which session's sum is lower?",
+                lambda: f"After {half()} of {session(AGO).trials} trials, which session's sum is lower?",
                 ask.choose(lambda loaded: [NAMES[AGO].capitalize(), NAMES[AT_ONCE].capitalize()]),
                 _ahead,
             ),

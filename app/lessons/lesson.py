@@ -42,12 +42,12 @@ class Scene:
     outcome: Outcome | None = None
 
 
-Text = str | Callable[[Loaded | None], str]
-"""Markdown; where figures are in it, they are computed from the model."""
+Text = str | Callable[[], str]
+"""Markdown; where figures are in it, they are computed from what was recorded."""
 
 
-def told(text: Text, loaded: Loaded | None) -> str:
-    return text if isinstance(text, str) else text(loaded)
+def told(text: Text) -> str:
+    return text if isinstance(text, str) else text()
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Step:
 
     Attributes:
         title: a few words.
-        text: a paragraph.
+        text: a paragraph, Markdown; it is read while the model loads, so it holds no figure of it.
         show: the picture or table beside it.
         exercise: below the text.
     """
 
     title: str
-    text: Text
+    text: str
     show: Callable[[Scene], None]
     exercise: Exercise
 

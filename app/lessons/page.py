@@ -99,12 +99,7 @@ def _card(own: Progress, index: int, suggested: bool) -> None:
 def _lesson(own: Progress, lesson: Lesson) -> None:
     st.html(_STYLE)
     _head(own, lesson)
-    loaded = None
-    if lesson.loads:
-        loaded = _loaded(lesson)
-        if loaded is None:
-            return
-    _step(own, lesson, loaded)
+    _step(own, lesson, _task(lesson) if lesson.loads else None)
 
 
 def _head(own: Progress, lesson: Lesson) -> None:
@@ -129,19 +124,6 @@ def _head(own: Progress, lesson: Lesson) -> None:
             st.switch_page(EXPLORER)
 
 
-def _loaded(lesson: Lesson) -> Loaded | None:
-    """The lesson's model; until it is there, how far it is, or why it will not come."""
-    task = _task(lesson)
-    if not task.done:
-        _wait(task, lesson.model)
-        return None
-    if task.error:
-        st.error(plain(task.error), icon=":material/error:")
-        st.button("Try again", key="load-again", on_click=lambda: st.session_state.pop(TASK_KEY))
-        return None
-    return task.result
-
-
 def _task(lesson: Lesson) -> Task:
     """Kept by the session, so that other models do not push it out."""
     kept = st.session_state.get(TASK_KEY)
@@ -149,6 +131,17 @@ def _task(lesson: Lesson) -> Task:
         kept = (lesson.model, model_store().request(Choice.sample(lesson.model)))
         st.session_state[TASK_KEY] = kept
     return kept[1]
+
+
+def _coming(task: Task, model: str) -> None:
+    """Until the lesson's model is there: how far it is, or why it will not come."""
+    if not task.done:
+        _wait(task, model)
+        return
+    st.error(plain(task.error), icon=":material/error:")
+    if st.button("Try again", key="load-again"):
+        del st.session_state[TASK_KEY]
+        st.rerun()
 
 
 @st.fragment(run_every=POLL_SECONDS)
@@ -163,13 +156,16 @@ def _wait(task: Task, model: str) -> None:
 
 
 @st.fragment
-def _step(own: Progress, lesson: Lesson, loaded: Loaded | None) -> None:
-    """A fragment: what is done in a step draws only the step again."""
-    guarded(_step_content, own, lesson, loaded)
+def _step(own: Progress, lesson: Lesson, task: Task | None) -> None:
+    """A fragment: what is done in a step draws only the step again. `task` loads the model that the lesson needs."""
+    guarded(_step_content, own, lesson, task)
 
 
-def _step_content(own: Progress, lesson: Lesson, loaded: Loaded | None) -> None:
+def _step_content(own: Progress, lesson: Lesson, task: Task | None) -> None:
+    """Its text at once; the picture and the exercise once there is the model that they need."""
     _write_address(own)
+    loaded = task.result if task else None
+    missing = task is not None and loaded is None
     index = own.step(lesson)
     step, place = lesson.steps[index], (lesson.key, index)
     scene = Scene(loaded, f"{lesson.key}-{index}", own.answers.get(place), own.outcomes.get(place))
@@ -177,14 +173,18 @@ def _step_content(own: Progress, lesson: Lesson, loaded: Loaded | None) -> None:
     with left:
         _steps(own, lesson, index)
         st.markdown(f"**{step.title}**")
-        st.markdown(told(step.text, loaded))
+        st.markdown(step.text)
         with st.container(border=True, gap="small", key="exercise"):
-            st.markdown(f":material/edit_note: {told(step.exercise.question, loaded)}")
-            _exercise(own, lesson, loaded, scene)
+            st.markdown(f":material/edit_note: {told(step.exercise.question)}")
+            if not missing:
+                _exercise(own, lesson, loaded, scene)
         if index == len(lesson.steps) - 1 and own.finished(lesson):
             _finished(own, lesson)
     with right:
-        step.show(scene)
+        if missing:
+            _coming(task, lesson.model)
+        else:
+            step.show(scene)
 
 
 def _steps(own: Progress, lesson: Lesson, index: int) -> None:

@@ -27,7 +27,10 @@ TOLERANCE = 0.01
 def _show_operators(scene: Scene) -> None:
     graph = fire(scene.loaded).graph
     drawing(scene, graph, single(graph), "A fire module of SqueezeNet, each operator by itself")
-    st.caption("Arrows go from an operator to those that read its result. Bold: complex operators. Hover for shapes.")
+    st.caption(
+        f"{len(graph)} of SqueezeNet's {len(scene.loaded.graph)} operators. Arrows go from an operator to those that "
+        "read its result. Bold: complex operators. Hover for shapes."
+    )
 
 
 def _readers(loaded: Loaded, answer: float) -> Outcome:
@@ -153,12 +156,10 @@ LESSON = Lesson(
     steps=(
         Step(
             "A model is a graph of operators",
-            lambda loaded: (
-                "To a compiler a model is a graph: operators, and edges from each to those that read its result. "
-                f"SqueezeNet has {len(loaded.graph)} operators. The drawing shows its first *fire module*: a "
-                "convolution makes few channels out of many, two others read its result, and a concatenation puts "
-                "theirs side by side. Bias and activation are operators of their own."
-            ),
+            "To a compiler a model is a graph: operators, and edges from each to those that read its result. The "
+            "drawing shows SqueezeNet's first *fire module*: a convolution makes few channels out of many, two others "
+            "read its result, and a concatenation puts theirs side by side. Bias and activation are operators of "
+            "their own.",
             _show_operators,
             Exercise(f"How many operators read the result of `{READ}`?", ask.number(), _readers),
         ),
