@@ -1,5 +1,7 @@
 """Settings of all tests."""
 
+import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,19 @@ settings.load_profile("default")
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keeps a picture of the page at which a browser test failed."""
+    report = yield
+    if report.when == "call" and report.failed and item.get_closest_marker("browser"):
+        from tests import screenshots
+
+        page = item.funcargs.get("page") or getattr(item.funcargs.get("panels"), "page", None)
+        with contextlib.suppress(Exception):  # whatever hinders the picture, the failure is what is reported
+            screenshots.keep(page, "failed-" + re.sub(r"\W+", "-", item.name))
+    return report
 
 
 @pytest.fixture

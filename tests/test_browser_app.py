@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from benchmarks.browser import APP, CHROMIUM, FLAGS, serving
+from tests.screenshots import keep
 
 pytestmark = pytest.mark.browser
 
@@ -93,6 +94,7 @@ def test_from_opening_to_a_verified_model(page, server):
     reads(page, "Bytes in")
     page.get_by_role("radio", name="Code").click()
     reads(page, "prim_func")
+    keep(page, "explore")
 
     page.get_by_role("link", name="Run", exact=True).click()
     reads(page, "Not run yet.")
@@ -100,6 +102,7 @@ def test_from_opening_to_a_verified_model(page, server):
     page.get_by_role("button", name="Compile and run").click()
     page.get_by_role("button", name="Cancel").wait_for()
     reads(page, "Output matches ONNX Runtime", seconds=60)
+    keep(page, "run")
 
 
 def marked(page, panel, mark):
@@ -276,6 +279,7 @@ def test_an_artifact_is_made_downloaded_and_opened_again(page, server, tmp_path)
     reads(page, "What the artifact will hold", seconds=90)
     page.get_by_role("button", name="Make the artifact").click()
     reads(page, "its outputs match", seconds=120)
+    keep(page, "export")
     with page.expect_download() as started:
         page.get_by_role("button", name="Download squeezenet-56-ago.zip").click()
     saved = tmp_path / "saved.zip"
@@ -321,6 +325,7 @@ def test_a_page_can_be_opened_directly(page, server):
     reads(page, "Jain's index", seconds=30)
     row = page.get_by_role("row").filter(has_text="Parallel regions")
     row.filter(has_text=re.compile("Parallel regions[0-9]+")).wait_for(timeout=20_000)
+    keep(page, "compare")
     assert "model=squeezenet" in page.url
     page.get_by_role("link", name="Run", exact=True).click()
     page.wait_for_url(re.compile("run.model=squeezenet"))

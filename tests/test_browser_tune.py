@@ -8,6 +8,7 @@ import pytest
 
 from ago_core.tuning import control
 from ago_core.tuning.events import State
+from tests.screenshots import keep
 from tests.test_browser_app import browser, page, reads, running_app  # noqa: F401
 
 pytestmark = pytest.mark.browser
@@ -45,6 +46,7 @@ def test_a_session_is_watched_paused_resumed_and_stopped(page, server, browser, 
     second = browser.new_context().new_page()
     second.goto(page.url)
     button(second, "Pause").wait_for(timeout=60_000)
+    keep(page, "tune")
 
     button(page, "Pause").click()
     button(page, "Resume").wait_for(timeout=PATIENCE)
