@@ -86,9 +86,13 @@ def _fill(bands: list[Strip], height: float) -> list[int]:
     bottoms = [band.bottom for band in bands]
     ends = [-1]
     while ends[-1] < len(bands) - 1:
-        start = ends[-1] + 1
-        ends.append(max(start, bisect_right(bottoms, bands[start].top + height) - 1))
+        ends.append(_reach(bands, bottoms, ends[-1] + 1, height))
     return ends[1:]
+
+
+def _reach(bands: list[Strip], bottoms: list[float], start: int, height: float) -> int:
+    """The last band that a strip of at most `height` can hold that begins with band `start`; it holds at least that."""
+    return max(start, bisect_right(bottoms, bands[start].top + height) - 1)
 
 
 def _fewest_crossings(bands: list[Strip], crossings: list[int], height: float, count: int) -> list[int]:
@@ -97,18 +101,13 @@ def _fewest_crossings(bands: list[Strip], crossings: list[int], height: float, c
     Dynamic programming from the last band backwards; `best[k][i]` is (edges cut, last band of the first strip) for the
     bands from i on in at most k strips.
     """
-    size = len(bands)
-    impossible = (sum(crossings) + 1, size)
-    best = [[impossible] * size + [(0, size)]]
+    size, bottoms = len(bands), [band.bottom for band in bands]
+    reach = [_reach(bands, bottoms, start, height) for start in range(size)]
+    best = [[(sum(crossings) + 1, size)] * size + [(0, size)]]  # no strip at all: impossible, but for no band
     for _ in range(count):
-        row = [impossible] * size + [(0, size)]
-        for start in range(size):
-            end = start
-            while end < size and (end == start or bands[end].bottom - bands[start].top <= height):
-                cut = crossings[end] + best[-1][end + 1][0]
-                row[start] = min(row[start], (cut, end))
-                end += 1
-        best.append(row)
+        cuts = [cut + after for cut, (after, _) in zip(crossings, best[-1][1:])]
+        fewest = [min(cuts[start : last + 1]) for start, last in enumerate(reach)]
+        best.append([(cut, cuts.index(cut, start)) for start, cut in enumerate(fewest)] + [(0, size)])
     ends, start = [], 0
     for row in reversed(best[1:]):
         if start < size:
