@@ -14,7 +14,7 @@ from app.components.loading import first_time
 from app.services.study import Study
 
 # Streamlit leaves a seventh of a small screen empty. Widgets whose key begins with "icon-" show their icon alone; the
-# label is for the tooltip's reader and for screen readers.
+# label is for the tooltip's reader and for screen readers. What a key gave the focus shows it, on dark too.
 _STYLE = """<style>
 .stMainBlockContainer { padding: 3.75rem 1.5rem 2rem; }
 .st-key-header { margin-bottom: -0.5rem; }
@@ -25,6 +25,8 @@ _STYLE = """<style>
 }
 [class*="st-key-icon-"] [data-testid="stPopoverButton"] > div > div[aria-hidden] { display: none; }
 .st-key-step-sentence { min-height: 3.25rem; }
+.stMain:focus-visible { outline: 2px solid; outline-offset: -2px; }
+.js-plotly-plot .plotly .modebar .modebar-btn:focus-visible { outline: 2px solid; outline-offset: -1px; }
 </style>"""
 
 

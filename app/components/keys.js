@@ -1,5 +1,6 @@
 // Keys that work wherever the focus is, unless something is typed: "/" and "f" go to the drawing that was used last, "?" shows all keys.
 const DRAWINGS = new Set(['/', 'f']);
+const STOPS = 'a[href], button, input, select, textarea, [tabindex]';
 
 let last = null;
 
@@ -17,7 +18,31 @@ function remember(event) {
   last = drawing(event) ?? last;
 }
 
+/** Whether Tab takes both for one: the buttons of a group are gone through with arrows. */
+function together(one, other) {
+  return one === other || Boolean(one?.closest('[role=radiogroup], [role=toolbar]')?.contains(other));
+}
+
+/** Once the focus is outside of a popover, what was a stop in it is none, and marked by what it was. */
+function isStop(one) {
+  return (one.tabIndex >= 0 || 'tabindex' in one.dataset) && !one.disabled && one.checkVisibility();
+}
+
+/** A popover lies at the end of the page: Tab goes round through it and its button until Escape closes it. */
+function tabbed(event) {
+  const popover = [...document.querySelectorAll('[data-testid=stPopoverBody]')].at(-1);
+  const button = [...document.querySelectorAll('[data-testid=stPopoverButton][aria-expanded=true]')].find((one) => one.checkVisibility());
+  if (!popover || !button) return;
+  const stops = [...popover.querySelectorAll(STOPS)].filter(isStop);
+  const enters = document.activeElement === button && !event.shiftKey;
+  const leaves = together(stops.at(event.shiftKey ? 0 : -1), document.activeElement);
+  if (!stops.length || !(enters || leaves)) return;
+  (enters ? stops[0] : button).focus();
+  event.preventDefault();
+}
+
 function pressed(event) {
+  if (event.key === 'Tab') return tabbed(event);
   const typing = event.composedPath()[0].closest?.('input, textarea, select, [contenteditable=true]');
   if (typing || drawing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
   const key = event.key.toLowerCase();
