@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 
 import pytest
 from hypothesis import given
@@ -165,6 +167,44 @@ def test_history_begins_after_what_is_not_there_any_more(history, tmp_path):
     assert (found.present, found.past, found.future) == (history.present, history.past[1:], history.future)
     (tmp_path / f"{redo}.json").unlink()
     assert edit_store.find(GRAPH, tmp_path, present, redo).future == ()
+
+
+def age(folder, days):
+    """As if nobody had used any of its files for so many days."""
+    then = time.time() - days * 86_400
+    for path in folder.iterdir():
+        os.utime(path, (then, then))
+
+
+def test_files_that_nobody_used_for_long_go_once_there_are_many(history, tmp_path, monkeypatch):
+    monkeypatch.setattr(edit_store, "KEPT", 3)
+    old, recent = tmp_path / "old.json", tmp_path / "recent.json"
+    old.write_text("{}")
+    age(tmp_path, edit_store.KEPT_DAYS + 1)
+    recent.write_text("{}")
+    present, redo = edit_store.keep(history, tmp_path)
+    assert not old.exists() and recent.exists()
+    assert edit_store.find(GRAPH, tmp_path, present, redo) == history
+
+
+def test_few_files_stay_however_old_they_are(history, tmp_path):
+    present, redo = edit_store.keep(history, tmp_path)
+    age(tmp_path, 10 * edit_store.KEPT_DAYS)
+    edit_store.keep(History(history.past[0]).edited(history.future[0]), tmp_path)
+    assert edit_store.find(GRAPH, tmp_path, present, redo) == history
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_to_use_an_edit_keeps_what_it_was_made_from(history, tmp_path, monkeypatch, opened):
+    monkeypatch.setattr(edit_store, "KEPT", 0)
+    present, redo = edit_store.keep(history, tmp_path)
+    age(tmp_path, edit_store.KEPT_DAYS + 1)
+    if opened:
+        edit_store.find(GRAPH, tmp_path, present, redo)
+    another = history.undo().edited(history.future[0])  # made from the second of the four
+    following, _ = edit_store.keep(another, tmp_path)
+    assert edit_store.find(GRAPH, tmp_path, following) == another
+    assert len(list(tmp_path.iterdir())) == (5 if opened else 3), "the other two go unless they were opened"
 
 
 def test_what_cannot_be_had_back_is_a_sentence(history, tmp_path):
