@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from ago_core.errors import UserError
 from ago_core.partition.metrics import complex_per_subgraph, measure, subgraph_weights
 from ago_core.partition.partition import Partition, make_partition
-from app.services import describe
+from app.services import describe, models
 from app.services.jobs import Job, JobQueue, State, Work
 from app.services.loaded import View
 from app.services.models import Choice, ModelStore
@@ -299,3 +300,17 @@ def test_holders_count_the_selected_operators(view):
     assert describe.holders(first, members) == {1: len(members)}
     rows = describe.operator_table(graph, [first], members)
     assert [row["TVM heuristic"] for row in rows] == ["S1"] * len(members)
+
+
+def test_what_models_left_behind_is_collected_with_the_next_one():
+    class Left:
+        pass
+
+    left = Left()
+    left.itself, alive = left, weakref.ref(left)
+    gc.freeze()
+    del left
+    gc.collect()
+    assert alive() is not None, "loading a model takes what is there out of the collector's rounds"
+    models.load(Choice.sample("squeezenet@56"), lambda step: None)
+    assert alive() is None and gc.get_freeze_count() > 0
