@@ -236,7 +236,7 @@ def test_a_session_that_cannot_end_in_time_is_not_begun_and_one_that_runs_is_sto
     monkeypatch.setattr(sessions.control, "status", lambda folder: Status())
     monkeypatch.setattr(sessions.control, "resume", lambda folder, program: asked.append(program))
     monkeypatch.setattr(sessions.control, "stop", lambda folder: asked.append("stop"))
-    monkeypatch.setattr(sessions.control, "wait", lambda *_: None)
+    monkeypatch.setattr(sessions.lock, "is_held", lambda folder: not states[0].ended and asked[-1] != "stop")
     cell, peer = Cell("squeezenet@56", 1, 8), PEERS["stock-nchw"]
     with pytest.raises(sessions.OutOfTime):
         sessions.tune(tmp_path, "squeezenet@56", peer, cell, time.monotonic(), print)
@@ -249,6 +249,25 @@ def test_a_session_that_cannot_end_in_time_is_not_begun_and_one_that_runs_is_sto
     states[0] = State.FAILED
     with pytest.raises(sessions.SessionFailed, match="Its session is failed"):
         sessions.tune(tmp_path, "squeezenet@56", peer, cell, time.monotonic() + 60, print)
+
+
+def test_a_session_that_was_stopped_is_followed_until_its_new_process_has_gone(tmp_path, monkeypatch):
+    """Until that process has written its first line, the journal says that the session is stopped."""
+    told_by_journal = iter([State.STOPPED] * 3 + [State.RUNNING, State.FINISHED, State.FINISHED])
+    held = iter([True] * 4 + [False])
+
+    def status(folder):
+        return types.SimpleNamespace(state=next(told_by_journal), trials=1, total=8, reason="", end_to_end=1.0)
+
+    (tmp_path / sessions.control.JOURNAL).touch()
+    monkeypatch.setattr(sessions.control, "status", status)
+    monkeypatch.setattr(sessions.control, "resume", lambda folder, program: None)
+    monkeypatch.setattr(sessions.lock, "is_held", lambda folder: next(held))
+    monkeypatch.setattr(sessions, "told", lambda folder: {"missing": 0})
+    monkeypatch.setattr(sessions, "POLL_SECONDS", 0.0)
+    cell, said = Cell("squeezenet@56", 1, 8), []
+    assert sessions.tune(tmp_path, "squeezenet@56", PEERS["ago"], cell, time.monotonic() + 999, said.append)
+    assert said == ["1/8 trials"] * 4
 
 
 @pytest.mark.parametrize("name, refused", [("stock-nhwc", True), ("heuristic", False)])

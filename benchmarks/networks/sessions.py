@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ago_core.tuning import control
+from ago_core.errors import UserError
+from ago_core.tuning import control, lock
 from ago_core.tuning.events import Kind, State
 from ago_core.tuning.journal import read_journal
 from ago_core.tuning.settings import ABLATIONS, LocalDevice, Spaces, TuningSettings
@@ -65,11 +67,17 @@ def tune(folder: Path, spec: str, peer: Peer, cell: Cell, deadline: float, say: 
 
 
 def _followed(folder: Path, deadline: float, say: Callable[[str], None]) -> control.Status:
-    """Waits for its end; stops it at the deadline, or when this process is interrupted."""
+    """Waits for the end of its process; stops it at the deadline, when it pauses, or when this process is interrupted.
+
+    Until a resumed process has written its first line, the journal tells how the one before it ended: so the lock is
+    what tells that it runs. It is held from `control.resume` until the process has gone, with all that disturbs a race.
+    """
     try:
-        while not (status := control.status(folder)).state.ended:
+        while lock.is_held(folder):
+            status = control.status(folder)
             say(f"{status.trials}/{status.total} trials")
             if status.state is State.PAUSED:
+                _stop(folder)
                 raise SessionFailed(f"Its session paused: {status.reason}")
             if time.monotonic() > deadline - STOP_SECONDS:
                 _stop(folder)
@@ -78,12 +86,16 @@ def _followed(folder: Path, deadline: float, say: Callable[[str], None]) -> cont
     except KeyboardInterrupt:
         _stop(folder)
         raise
-    return status
+    return control.status(folder)
 
 
 def _stop(folder: Path) -> None:
-    control.stop(folder)
-    control.wait(folder, tuple(state for state in State if state.ended), 10 * STOP_SECONDS)
+    """Tells it to stop, unless it has ended by itself, and waits until its process has gone."""
+    with contextlib.suppress(UserError):
+        control.stop(folder)
+    end = time.monotonic() + 10 * STOP_SECONDS
+    while lock.is_held(folder) and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
 
 
 def told(folder: Path) -> dict:
