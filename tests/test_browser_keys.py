@@ -56,6 +56,7 @@ def test_tab_goes_everywhere_and_is_seen_and_no_page_calls_out(page, server):  #
     page.goto(f"{server}/?model=squeezenet@56&subgraph=ago:3")
     painted(page)
     reads(page, "pointwise_conv2d_6")
+    page.locator("[data-test-script-state=notRunning]").wait_for(timeout=30_000)
     page.add_style_tag(content=STILL)
     found = stops(page)
     names = [name for name, _ in found]
