@@ -243,6 +243,7 @@ def test_an_artifact_is_looked_into_and_its_partition_taken_over(page, command, 
     assert "llvm -mcpu=znver5 -num-cores=2" in text(page)
     key = own_artifact(page)
     assert exports.shelf().picture(key).startswith("<svg")
+    assert page.get("image")[0].proto.imgs[0].alt.startswith("squeezenet@56: 92 operators in")
     button(page, "Show on the model").click().run()
     assert study(page).partitions["edited"].subgraphs == study(page).partitions["ago"].subgraphs
     assert own(page).methods["left"] == "edited"
