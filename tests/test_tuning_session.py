@@ -23,7 +23,7 @@ from ago_core.partition.partition import make_partition
 from ago_core.tuning import code_version, control, session
 from ago_core.tuning.best import read_best
 from ago_core.tuning.control import Request
-from ago_core.tuning.events import Command, Kind, State
+from ago_core.tuning.events import RESUMED, Command, Kind, State
 from ago_core.tuning.interfaces import DevicesLost
 from ago_core.tuning.journal import open_journal, read_journal
 from ago_core.tuning.records import write_csv
@@ -365,3 +365,14 @@ def test_the_clock_of_a_session_stands_while_it_does_not_run():
         (watch.start if running else watch.stop)()
         now[0] += step
     assert watch.seconds == 5.0 + 2.0 + 8.0
+
+
+def test_a_resumed_session_has_not_ended_although_its_process_has_not_spoken_yet(tmp_path, network):
+    """Who waits for its end would else find the old one."""
+    folder = new_session(tmp_path / "s", network, 8)
+    assert run_here(folder) == 0
+    control.extend(folder, 4)
+    control.resume(folder, ("sh", "-c", "sleep 2"))
+    status = control.status(folder)
+    assert (status.state, status.reason) == (State.QUEUED, RESUMED)
+    assert control.wait(folder, (State.INTERRUPTED,), 30) is State.INTERRUPTED

@@ -14,7 +14,7 @@ from typing import Any
 
 from ago_core.errors import UserError
 from ago_core.tuning import lock
-from ago_core.tuning.events import Command, Kind, State
+from ago_core.tuning.events import RESUMED, Command, Kind, State
 from ago_core.tuning.files import JOURNAL, LOCK, LOG
 from ago_core.tuning.journal import JournalReader, check_journal, create_journal, open_journal, read_journal
 from ago_core.tuning.settings import TuningSettings, settings_from_json
@@ -133,6 +133,9 @@ def start(folder: Path, program: tuple[str, ...] | None = None) -> None:
             for command, value in journal.take_commands():  # those to an earlier process that it did not hear
                 if command is Command.EXTEND:
                     journal.send(command, value)
+            if State(journal.last(Kind.SESSION).data["state"]).ended:  # else it looks ended until the process speaks
+                goes_on = {"state": State.QUEUED.value, "reason": RESUMED}
+                journal.add_event(Kind.SESSION, goes_on, journal.elapsed())
         with (folder / LOG).open("ab") as log:
             subprocess.Popen(
                 [*(program or PROGRAM), str(folder.absolute()), str(descriptor)],

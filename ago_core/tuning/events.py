@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+RESUMED = "Going on."
+"""The reason that whoever resumes a session that had ended writes before there is a process."""
 STARTING = "Starting."
 """The reason with which each process of a session begins."""
 USER_PAUSE = "Paused by the user."
