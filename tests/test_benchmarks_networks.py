@@ -365,6 +365,15 @@ def test_the_share_of_the_limit_is_the_rooflines_time_over_the_peers():
     assert group(results_of(CELL), lambda _: True)["share_of_limit"]["mean"] == pytest.approx(0.5)
 
 
+def test_the_ceiling_is_the_peers_time_over_the_limit():
+    """What AGO would have if it took the 1 ms of the limit."""
+    found = group(results_of(CELL), lambda _: True)
+    assert found["ceilings"]["vs_stock"]["mean"] == pytest.approx(2 * found["vs_stock"]["mean"])
+    goal = next(goal for goal in summary(results_of(CELL))["goals"] if goal["figure"] == "vs_stock")
+    assert goal["ceiling"] == found["ceilings"]["vs_stock"]["mean"]
+    assert f"Code at the machine's limit would have {goal['ceiling']:.2f}." in report.goals(results_of(CELL))
+
+
 def test_the_report_shows_figures_failures_and_where_they_are_from():
     text = report.text(RESULTS)
     assert "| networks | 2 | 1,000 | 2 of 18 | 2.45 (2.00) |" in text and "| 1, 0 beyond the spread |" in text

@@ -90,7 +90,8 @@ def _goal(goal: dict) -> str:
     found = f"in {goal['found']}" if goal["least"] is None else f"{goal['found']:.2f}"
     verdict = "reached" if goal["reached"] else "**not reached**"
     so_far = f" so far, {goal['cells']} of {goal['asked']} cells" if goal["cells"] < goal["asked"] else ""
-    return f"- {goal['trials']:,} trials, {what}: {found}, {verdict}{so_far}."
+    most = f" Code at the machine's limit would have {goal['ceiling']:.2f}." if goal["ceiling"] else ""
+    return f"- {goal['trials']:,} trials, {what}: {found}, {verdict}{so_far}.{most}"
 
 
 def _latencies(results: dict) -> list[str]:

@@ -90,6 +90,7 @@ def group(results: dict, chosen: Callable[[dict], bool]) -> dict:
     means = {name: mean(ratio(cell, peers) for cell in cells) for name, peers in MEANS.items()}
     return means | {
         "cells": len(cells),
+        "ceilings": {name: mean(ceiling(results, cell, peers) for cell in cells) for name, peers in MEANS.items()},
         "share_of_limit": mean(share(results, cell, AGO) for cell in cells),
         "cells_behind_heuristic": behind(cells),
     }
@@ -100,6 +101,12 @@ def share(results: dict, cell: dict, peer: str) -> float | None:
     taken = milliseconds(cell, [peer])
     limit = floor_seconds(results["limits"][str(cell["threads"])], results["networks"][cell["model"]])
     return None if taken is None else limit * 1e3 / taken
+
+
+def ceiling(results: dict, cell: dict, names: Iterable[str]) -> float | None:
+    """Time of the fastest of the peers over the physical limit: what no code can surpass here."""
+    times, ours = ratio(cell, names), share(results, cell, AGO)
+    return None if times is None or ours is None else times / ours
 
 
 def summary(results: dict) -> dict:
@@ -117,14 +124,19 @@ def summary(results: dict) -> dict:
 
 
 def _reached(goal: Goal, groups: list[dict]) -> dict:
-    """A goal beside what was found with most threads: `found` is None, and `reached` false, where nothing was."""
+    """A goal beside what was found with most threads: `found` is None, and `reached` false, where nothing was.
+
+    `ceiling` is the geometric mean that code at the physical limit of every cell would have; None for a list.
+    """
     known = [each for each in groups if (each["models"], each["trials"]) == (NETWORKS, goal.trials)]
     most = max(known, key=lambda each: each["threads"], default=None)
     figure = most and most[goal.figure]
     found = len(figure) if isinstance(figure, list) else figure and figure["mean"]
     cells = figure["cells"] if isinstance(figure, dict) else most["cells"] if most else 0
     reached = found is not None and (found == 0 if goal.least is None else found >= goal.least)
-    return vars(goal) | {"found": found, "cells": cells, "asked": len(SPECS), "reached": reached}
+    most_there_is = most["ceilings"].get(goal.figure) if most else None
+    more = {"cells": cells, "asked": len(SPECS), "reached": reached, "ceiling": most_there_is and most_there_is["mean"]}
+    return vars(goal) | {"found": found} | more
 
 
 def _chooser(threads: int, trials: int, real: bool) -> Callable[[dict], bool]:
