@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import state
 from app.components import keys, link
+from app.components.ahead import load_ahead
 from app.components.sidebar import sidebar
 
 ICON = Path(__file__).with_name("icon.svg")
@@ -33,4 +34,5 @@ page.run()
 link.catch_up()
 keys.listen()
 link.listen()
+load_ahead()
 link.write()

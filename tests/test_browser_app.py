@@ -332,3 +332,12 @@ def test_a_page_can_be_opened_directly(page, server):
     page.go_back()
     page.wait_for_url(re.compile("compare.model=squeezenet"))
     reads(page, "Jain's index")
+
+
+def test_the_chart_library_comes_before_the_first_chart(page, server):
+    """Its name is found in Streamlit's own script: another version may call it otherwise."""
+    page.goto(f"{server}/?model=squeezenet@56")
+    painted(page)
+    page.wait_for_function(
+        "() => performance.getEntriesByType('resource').some(({ name }) => name.includes('PlotlyChart'))"
+    )
