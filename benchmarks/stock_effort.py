@@ -1,12 +1,12 @@
 """What MetaSchedule's rules find with the effort that sessions give them, beside MetaSchedule's own defaults.
 
-    python -m benchmarks.stock_effort             measure what has no record yet (a quarter of an hour), print the table
+    python -m benchmarks.stock_effort             measure what has no record yet (minutes), print the table
     python -m benchmarks.stock_effort --report    print the table of what has been measured
 
 A session searches MetaSchedule's rules with small populations (ago_core/tuning/space.py), since those that it has by
-default, 512 over 4 generations for batches of 64, take longer than building and measuring does. That must not make the
-baseline weak. Here one convolution each is tuned by both, TRIALS trials with each seed, on one thread; equal trials are
-compared, since those are what budgets count. Results are kept in benchmarks/results/stock_effort.json.
+default, 512 over 4 generations for batches of 64, take longer. That must not make the baseline weak. Here one
+convolution each is tuned by both, TRIALS trials with each seed, on one thread; equal trials are compared, since those
+are what budgets count. Results are kept in benchmarks/results/stock_effort.json.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ago_core.tuning import control
 from ago_core.tuning.events import State
 from ago_core.tuning.journal import read_journal
-from ago_core.tuning.settings import ABLATIONS, LocalDevice, TuningSettings
+from ago_core.tuning.settings import ABLATIONS, BATCH, LocalDevice, TuningSettings
 from benchmarks.environment import environment
 
 RESULTS = Path(__file__).parent / "results" / "stock_effort.json"
@@ -38,7 +38,6 @@ LAYERS = {
 """Channels in and out, side of the window, stride, groups, side of the image."""
 EFFORTS = {"sessions'": None, "defaults": (512, 64, 4)}
 """Population, batch and generations; None leaves them as they are."""
-BATCHES = {"sessions'": 16, "defaults": 64}
 TRIALS = 128
 SEEDS = (1, 2, 3)
 AFTER = (16, 32, 64, 120)
@@ -83,13 +82,14 @@ def _measure_missing(results: dict) -> None:
 
 
 def _run(layer: str, effort: str, seed: int) -> dict:
+    batch = EFFORTS[effort][1] if EFFORTS[effort] else BATCH
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "session"
         onnx.save(_model(*LAYERS[layer]), Path(name) / "layer.onnx")
-        settings = TuningSettings(TRIALS, LocalDevice(1), ABLATIONS["stock"], BATCHES[effort], seed)
+        settings = TuningSettings(TRIALS, LocalDevice(1), ABLATIONS["stock"], batch, seed)
         control.create(folder, control.Request(Path(name) / "layer.onnx", {}, settings))
         own = (sys.executable, "-m", "benchmarks.stock_effort", "--session")
-        control.start(folder, None if EFFORTS[effort] is None else own)
+        control.start(folder, own if EFFORTS[effort] else None)
         while not (status := control.status(folder)).state.ended:
             time.sleep(POLL_SECONDS)
         if status.state is not State.FINISHED:

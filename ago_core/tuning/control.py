@@ -36,7 +36,7 @@ class Request:
         dims: sizes for symbolic dimensions.
         settings: how.
         partition: of the model, as JSON, where the ablation's partition is "edited"; else None.
-        reuse: folder of a session whose schedules are taken over for functions that both tune, see `reuse`.
+        reuse: folder of a session whose schedules are taken over for functions that both tune, see `known`.
     """
 
     model: str | Path

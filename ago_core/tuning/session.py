@@ -23,9 +23,9 @@ from ago_core.tuning.code_version import code_version
 from ago_core.tuning.events import STARTING, Command, Kind, State
 from ago_core.tuning.interfaces import Backend, DeviceState
 from ago_core.tuning.journal import Journal, check_journal, open_journal
+from ago_core.tuning.known import known_traces
 from ago_core.tuning.lock import take_lock
 from ago_core.tuning.plan import Plan, PlannedTask, make_plan
-from ago_core.tuning.reuse import known_traces
 from ago_core.tuning.settings import TuningSettings, settings_from_json
 from ago_core.tuning.stopwatch import Stopwatch
 from ago_core.tuning.study import Study

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ago_core.graph.model import Model
 from ago_core.tuning.interfaces import Backend, Candidate, Search, SearchTask
+from ago_core.tuning.known import KnownSearch
 from ago_core.tuning.plan import Plan
-from ago_core.tuning.reuse import KnownSearch
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Study:
         folder: of the session.
         name: what other sessions are told while they wait for the device.
         turns: folder of the queues, see `turns`.
-        known: by task, traces that are taken over from another session, see `reuse`.
+        known: by task, traces that are taken over from another session, see `known`.
     """
 
     folder: Path

@@ -14,7 +14,7 @@ from app.components.text import plain
 from app.components.tuning_devices import choose_device
 from app.components.tuning_view import attempt, watch
 from app.services.describe import settings_line
-from app.services.reuse import Earlier, earlier_sessions, reuse_text
+from app.services.earlier import Earlier, earlier_sessions, reuse_text
 from app.services.study import EDITED, Study
 from app.services.tuning import ABLATION_HELPS, ABLATION_NAMES, Wish, default_name, session_store, typical_rate
 from app.services.tuning_text import plan_text

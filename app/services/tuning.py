@@ -48,6 +48,8 @@ ABLATION_HELPS = {
     "stock": "TVM's partition, tuned in the spaces that TVM's MetaSchedule ships.",
     "custom": "Your edited partition, tuned as AGO's would be.",
 }
+EDITED_ABLATION = Ablation("edited")
+"""What "custom" names: all of AGO, on the user's partition."""
 ADOPTED = "folders.json"
 FEW_TRIALS = 16
 """Sessions with fewer tell no rate."""
@@ -74,7 +76,7 @@ class Wish:
         name: of the session, or of the folder that holds them; an absolute path puts it elsewhere.
         clustering: of AGO's partition.
         edited: the user's partition, where "custom" is asked for.
-        reuse: folder of a session whose schedules that takes over, see `ago_core.tuning.reuse`.
+        reuse: folder of a session whose schedules that takes over, see `ago_core.tuning.known`.
     """
 
     choice: Choice
@@ -89,7 +91,7 @@ class Wish:
     def request(self, ablation: str, model: str | Path) -> Request:
         """For one session."""
         is_edited = ablation == "custom"
-        chosen = Ablation("edited") if is_edited else ABLATIONS[ablation]
+        chosen = EDITED_ABLATION if is_edited else ABLATIONS[ablation]
         settings = TuningSettings(self.trials, self.device, chosen, clustering=self.clustering)
         partition, reuse = (self.edited.to_json(), self.reuse) if is_edited else (None, None)
         return Request(model, dict(self.choice.dims), settings, partition, reuse)

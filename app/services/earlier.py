@@ -11,12 +11,10 @@ from ago_core.errors import UserError
 from ago_core.partition.partition import Partition
 from ago_core.tuning.code_version import code_version
 from ago_core.tuning.journal import read_journal
-from ago_core.tuning.reuse import why_not
-from ago_core.tuning.settings import Ablation, Device, TuningSettings
-from app.services.tuning import Row, results
+from ago_core.tuning.known import why_not
+from ago_core.tuning.settings import Device, TuningSettings
+from app.services.tuning import EDITED_ABLATION, Row, results
 from visualizers.units import count
-
-EDITED = Ablation("edited")
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def earlier_sessions(rows: Iterable[Row], model_hash: str, partition: Partition,
         device: that the new session will measure on.
     """
     identity = {"model_hash": model_hash, "code": code_version()}
-    settings = TuningSettings(1, device, EDITED)
+    settings = TuningSettings(1, device, EDITED_ABLATION)
     found = []
     for row in results(rows, model_hash):
         with contextlib.suppress(UserError), read_journal(row.folder) as journal:

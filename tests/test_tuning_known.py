@@ -13,7 +13,7 @@ from ago_core.tuning.control import Request
 from ago_core.tuning.events import State
 from ago_core.tuning.interfaces import Candidate, Measurement
 from ago_core.tuning.journal import read_journal
-from ago_core.tuning.reuse import KnownSearch, why_not
+from ago_core.tuning.known import KnownSearch, why_not
 from ago_core.tuning.settings import ABLATIONS, Ablation, LocalDevice
 from tests.fake_tuner import Fake, FakeBackend
 from tests.tuning_sessions import Scripted, network, new_session, own_queue, rows_of, run_here, settings  # noqa: F401
