@@ -149,7 +149,7 @@ def test_a_partition_is_edited_with_mouse_and_keys(page, server):
     reads(page, "Not possible:")
     until(page, 0, "cy.edges('.mark-cycle').length >= 2 && cy.elements('.faded').length > 0")
     for zoom in (0.05, 1):  # it can be seen in a drawing of any size
-        page.evaluate(f"() => ({CY})(0).zoom({zoom})")
+        page.evaluate(f"() => {{ ({CY})(0).zoom({zoom}); }}")
         assert page.evaluate(f"() => ({CY})(0).edges('.mark-cycle').every((edge) => edge.renderedWidth() > 2.9)")
     along = marked(page, 0, "along")
     press(page, "Take these along")
@@ -211,7 +211,7 @@ def test_keys_work_wherever_the_focus_is(page, server):
     page.keyboard.type("conv2d_1")
     page.get_by_text("pointwise_conv2d_1", exact=True).first.wait_for()
     page.keyboard.press("Escape")
-    page.evaluate(f"() => ({CY})(0).zoom(0.1)")
+    page.evaluate(f"() => {{ ({CY})(0).zoom(0.1); }}")
     page.get_by_text("AGO Explorer").first.click()
     page.keyboard.press("f")
     until(page, 0, "cy.zoom() > 0.11")
