@@ -119,7 +119,9 @@ def test_a_turn_times_several_calls_after_one_that_finds_the_caches_empty(monkey
 
 
 FAKE = """
+import threading
 import time
+from pathlib import Path
 import numpy as np
 from benchmarks.peers.worker import Loaded, inputs_of
 
@@ -128,7 +130,19 @@ def load(request):
     if "error" in request:
         raise ValueError(request["error"])
     result = inputs_of(request)["x"] * request["factor"]
-    return Loaded("7", lambda: time.sleep(request["seconds"]), lambda: [result])
+
+    def call():
+        time.sleep(request["seconds"])
+        if "awake" in request:
+            threading.Thread(target=stay_awake, daemon=True).start()
+
+    def stay_awake():
+        end = time.monotonic() + request["awake"]
+        while time.monotonic() < end:
+            pass
+        Path(request["slept"]).touch()
+
+    return Loaded("7", call, lambda: [result])
 """
 
 
@@ -170,6 +184,23 @@ def test_without_the_reference_nothing_is_right(fake, tmp_path):
 def test_a_peer_that_takes_too_long_is_ended(fake):
     with race.Process(fake()) as process, pytest.raises(race.PeerFailed, match="more than 0 s"):
         process.ask(0.0, {"do": "load"})
+
+
+def test_the_next_turn_begins_when_the_threads_of_the_last_one_sleep(fake, tmp_path):
+    np.savez(tmp_path / "inputs.npz", x=np.ones(4, np.float32))
+    files = {"inputs": str(tmp_path / "inputs.npz"), "outputs": str(tmp_path / "out.npz")}
+    entrant = fake(awake=0.5, slept=str(tmp_path / "slept"))
+    with race.Process(entrant) as process:
+        process.ask(30.0, entrant.request | files | {"do": "load"})
+        assert (tmp_path / "slept").exists()
+
+
+def test_a_peer_whose_threads_never_sleep_has_no_figure(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(race, "RESTLESS_SECONDS", 0.3)
+    entrants = {"onnxruntime": fake(), "iree": fake(awake=600.0, slept=str(tmp_path / "slept"))}
+    found = race.race(entrants, {"x": np.ones(4, np.float32)}, tmp_path, 1)
+    assert found["iree"] == {"failed": "Its threads kept the cores busy for 0 s after its turn."}
+    assert "ms" in found["onnxruntime"]
 
 
 # TVM as a peer
