@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 
+import psutil
+
 from ago_core.artifacts.reference import Arrays, Reference, random_inputs, relative_error
 from ago_core.devices.local import machine
+from ago_core.devices.rest import comes_to_rest
 from ago_core.graph.model import Progress
 from ago_core.lowering.executable import Compiled
 from ago_core.lowering.latency import Latency
 from ago_core.lowering.run import Runner
 
 TOLERANCE = 1e-4
+REST_SECONDS = 1.0
+"""At most, for TVM's threads to leave the cores to ONNX Runtime's."""
 PACKAGES = ("apache-tvm", "apache-tvm-ffi", "onnxruntime", "onnx", "numpy")
 
 
@@ -57,6 +62,7 @@ def verify(
     reference = Reference(model, threads)
     expected = reference.outputs(inputs)
     error = max(relative_error(got, want) for got, want in zip(outputs, expected, strict=True))
+    comes_to_rest(psutil.Process(), REST_SECONDS)
     report = Report(error, latency, reference.latency(inputs, runs), threads, machine())
     return report, inputs, {value.name: array for value, array in zip(model.graph.output, expected)}
 

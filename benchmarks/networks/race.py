@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import psutil
 
 from ago_core.artifacts.reference import relative_error
 from ago_core.artifacts.verify import TOLERANCE
+from ago_core.devices.rest import comes_to_rest
 from benchmarks.networks.peers import REFERENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,10 +27,8 @@ ROUNDS = 11
 LOAD_SECONDS = 900.0
 """IREE compiles a large model for minutes."""
 TURN_SECONDS = 120.0
-LOOK_SECONDS, TICK_SECONDS, RESTLESS_SECONDS = 0.05, 0.01, 10.0
-"""A process has come to rest that used no more than a tick of processor time between two looks. TVM's threads ask for
-work 300,000 times before they sleep (src/runtime/thread_pool.cc), a fifth of a second in which they share the cores
-with whoever has the next turn: MobileNetV2 at 56 took 284 µs on two threads instead of 180."""
+RESTLESS_SECONDS = 10.0
+"""After a turn, until its threads must sleep."""
 
 
 class PeerFailed(Exception):
@@ -144,6 +142,7 @@ class Process:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self._usage = psutil.Process(self._process.pid)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -171,24 +170,14 @@ class Process:
         answer = json.loads(line)
         if "failed" in answer:
             raise PeerFailed(answer["failed"])
-        self._rest()
+        try:
+            rests = comes_to_rest(self._usage, RESTLESS_SECONDS)
+        except psutil.Error:
+            raise PeerFailed(f"Its process ended with code {self._process.wait()}.") from None
+        if not rests:
+            self._process.kill()
+            raise PeerFailed(f"Its threads kept the cores busy for {RESTLESS_SECONDS:.0f} s after its turn.")
         return answer
-
-    def _rest(self) -> None:
-        """Waits until it leaves the cores to others."""
-        end, used = time.monotonic() + RESTLESS_SECONDS, self._used()
-        while time.monotonic() < end:
-            time.sleep(LOOK_SECONDS)
-            before, used = used, self._used()
-            if used - before <= TICK_SECONDS:
-                return
-        self._process.kill()
-        raise PeerFailed(f"Its threads kept the cores busy for {RESTLESS_SECONDS:.0f} s after its turn.")
-
-    def _used(self) -> float:
-        """Seconds of processor time of all of its threads so far."""
-        times = psutil.Process(self._process.pid).cpu_times()
-        return times.user + times.system
 
     def __enter__(self) -> Process:
         return self
