@@ -1,11 +1,14 @@
 """Settings of all tests."""
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from ago_core.devices.cores import CAN_PIN, allowed_cores
 
 # The machine may be slow and shared: a timing never decides a test.
 settings.register_profile("default", deadline=None)
@@ -27,6 +30,17 @@ def pytest_runtest_makereport(item, call):
         with contextlib.suppress(Exception):  # whatever hinders the picture, the failure is what is reported
             screenshots.keep(page, "failed-" + re.sub(r"\W+", "-", item.name))
     return report
+
+
+@pytest.fixture(autouse=True)
+def cores_stay():
+    """A test that keeps the process on fewer cores would slow down, or fail, whatever test comes after it."""
+    before = allowed_cores()
+    yield
+    after = allowed_cores()
+    if CAN_PIN:
+        os.sched_setaffinity(0, before)
+    assert after == before, "the test took cores from the process"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import onnx
@@ -54,6 +55,15 @@ def test_nothing_but_the_two_operators_is_left_and_they_are_one_subgraph(folder)
     assert run_one_nest.chooses_one_nest(model, 1) in (True, False)
 
 
+@pytest.fixture
+def cores_given_back():
+    """What a side does to the process it runs in is undone: it takes cores."""
+    before = os.sched_getaffinity(0)
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.usefixtures("cores_given_back")
 @pytest.mark.parametrize("peer", [run_one_nest, run_onnxruntime_inside])
 def test_each_side_computes_what_onnx_runtime_does(peer, folder):
     request = {"spec": str(folder / "pair.onnx"), "inside": str(folder / "inside.onnx"), "cores": [CORE]}
