@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import time
 import zipfile
 from pathlib import Path
 
@@ -118,6 +119,12 @@ def press(page, name):
     page.get_by_role("button", name=name).first.click()
 
 
+def merge_by_key(page):
+    """A key presses its button only once that is enabled; the header tells of a selection before that."""
+    page.wait_for_function("() => document.querySelector('.st-key-edit-merge button:not([disabled])')", timeout=30_000)
+    page.keyboard.press("m")
+
+
 def test_a_partition_is_edited_with_mouse_and_keys(page, server):
     page.goto(f"{server}/?model=squeezenet@56")
     painted(page)
@@ -131,7 +138,7 @@ def test_a_partition_is_edited_with_mouse_and_keys(page, server):
     page.mouse.click(*place(page, 0, 4))
     page.keyboard.up("Shift")
     reads(page, "2 operators")
-    page.keyboard.press("m")
+    merge_by_key(page)
     until(page, 0, together)
     page.keyboard.press("Control+z")
     until(page, 0, f"!({together})")
@@ -177,7 +184,7 @@ def test_a_reload_loses_nothing_and_back_goes_back(page, server):
     page.wait_for_url(re.compile("operators=1(,|%2C)4"))
     reads(page, "2 operators selected")
     before = page.url
-    page.keyboard.press("m")
+    merge_by_key(page)
     until(page, 0, together)
     page.wait_for_function("(before) => location.href !== before", arg=before)
 
@@ -236,6 +243,20 @@ def test_the_construction_is_stepped_through_without_moving_anything(page, serve
     until(page, 1, "cy.elements('.faded').length === 0 && cy.elements('.mark-cluster').length === 0")
 
 
+def step_shown(page):
+    text = page.get_by_text(re.compile("^Step [0-9]+ of")).first.inner_text()
+    return int(re.match("Step ([0-9]+)", text)[1])
+
+
+def after_step(page, number):
+    """Waits for any later step, since a busy browser leaves some out; its number."""
+    end = time.monotonic() + 30
+    while (shown := step_shown(page)) <= number:
+        assert time.monotonic() < end, f"step {number} stays"
+        page.wait_for_timeout(100)
+    return shown
+
+
 def test_the_construction_is_played_without_sending_the_drawing_again(page, server):
     received = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
@@ -245,15 +266,15 @@ def test_the_construction_is_played_without_sending_the_drawing_again(page, serv
     reads(page, "Step 1 of")
     drawing = max(received)
     page.locator(".st-key-icon-play button").first.click()
-    reads(page, "Step 2 of")
+    begun = after_step(page, 1)
     received.clear()
-    reads(page, "Step 4 of")
+    after_step(page, begun + 1)
     assert sum(received) < drawing / 10, "a step is a few kilobytes"
     page.locator(".st-key-icon-play button").first.click()
     page.get_by_role("button", name="Play").wait_for()
-    shown = page.get_by_text(re.compile("^Step [0-9]+ of")).inner_text()
+    shown = step_shown(page)
     page.wait_for_timeout(2_500)
-    assert page.get_by_text(re.compile("^Step [0-9]+ of")).inner_text() == shown
+    assert step_shown(page) == shown
     until(page, 1, "cy.nodes('.mark-cluster').length > 0")
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.screenshots import keep
-from tests.test_browser_app import CY, browser, page, painted, place, reads, server, until  # noqa: F401
+from tests.test_browser_app import CY, browser, merge_by_key, page, painted, place, reads, server, until  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
@@ -61,7 +61,7 @@ def test_what_a_box_or_a_lasso_holds_is_merged_and_undone(page, server):  # noqa
     page.keyboard.up("Shift")
     selected(page, [1, 2, 3, 4])
     reads(page, "4 operators selected")
-    page.keyboard.press("m")
+    merge_by_key(page)
     boxed = merged(before, [1, 4])
     until(page, 0, together(1, 4))
     assert partition(page) == boxed
