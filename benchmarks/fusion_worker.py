@@ -26,7 +26,7 @@ from ago_core.schedules.machine import Machine, machine_of
 from ago_core.schedules.prepare import normalised, prepare
 from ago_core.schedules.stages import Group, Stage, group_stages, is_chain, read_stages, tasks
 from benchmarks.chains import Chain, function_of, model_of
-from benchmarks.timing import BATCH_SECONDS, REST_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
+from benchmarks.timing import BATCH_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
 
 SEED = 1
 TRIES = 5
@@ -197,8 +197,7 @@ def measure_chain(chain: Chain, threads: int, known: str | None, skip: frozenset
     if codes.chose_to_fuse:
         sides["chosen"] = bench.side(codes.chosen, "chosen", arguments, want)
     task, sides["fused"] = _best(bench, codes, arguments, want)
-    rest = REST_SECONDS if threads > 1 else 0
-    times = in_turn({name: side for name, side in sides.items() if side is not None}, ROUNDS, rest)
+    times = in_turn({name: side for name, side in sides.items() if side is not None}, ROUNDS, threads)
     found = {name: quartiles(seconds) for name, seconds in times.items()}
     return {
         "code": codes.hash,

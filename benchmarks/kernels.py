@@ -40,7 +40,7 @@ from benchmarks.onnx_operators import BoundSession, identity_session, sessions
 from benchmarks.operators import SEED, Kernel, distinct_kernels
 from benchmarks.resumable import command, kept, one_of_each_kind, save, started
 from benchmarks.roofline import use_threads
-from benchmarks.timing import REST_SECONDS, ROUNDS, Side, in_turn, library_side, quartiles
+from benchmarks.timing import ROUNDS, Side, in_turn, library_side, quartiles
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
 
@@ -108,7 +108,7 @@ def measure_kernel(kernel: Kernel, function: tvm.tirx.PrimFunc, threads: int) ->
         return {"failed": f"wrong: differs from ONNX Runtime by {error:.1e}"}
     sides = {"ours": library_side(library, [*given, *results]), "overhead": _peer_side(identity_session(threads))}
     sides |= {way: _peer_side(session) for way, session in peers.items()}
-    times = in_turn(sides, ROUNDS, REST_SECONDS if threads > 1 else 0)
+    times = in_turn(sides, ROUNDS, threads)
     found = {name: quartiles(seconds) for name, seconds in times.items()}
     return {
         "error": error,

@@ -126,7 +126,8 @@ def table(results: dict) -> str:
         ratios = [[theirs["best"][k] / ours["best"][k] for ours, theirs in pairs] for k in range(len(AFTER))]
         found = [[*known, *new] for known, new in zip(found, ratios)]
         longer = statistics.geometric_mean(theirs["seconds"] / ours["seconds"] for ours, theirs in pairs)
-        lines.append(_row(f"{layer}, {len(pairs)} seeds", ratios, f"{longer:.1f}"))
+        seeds = f"{len(pairs)} seed{'s' * (len(pairs) > 1)}"
+        lines.append(_row(f"{layer}, {seeds}", ratios, f"{longer:.1f}"))
     if all(found):
         lines.append(_row("geometric mean", found, ""))
     where = results["environment"]

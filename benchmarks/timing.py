@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Callable
 
+import psutil
 import tvm
+
+from ago_core.devices.rest import comes_to_rest
 
 ROUNDS = 31
 BATCH_SECONDS = 0.001
 """Shorter than a slice of the operating system's scheduler, so that on a busy machine most batches run undisturbed."""
-REST_SECONDS = 0.005
-"""Before a turn where there are several threads: those of the other side wait awake for a while."""
+REST_SECONDS = 1.0
+"""At most, before a turn where there are several threads: those of the side before stay awake for a while."""
 
 Side = Callable[[int], float]
 """Runs so many calls; mean seconds of one."""
@@ -24,15 +26,20 @@ def library_side(library, arguments: list) -> Side:
     return lambda number: library.time_evaluator("main", tvm.cpu(), number=number, repeat=1)(*arguments).results[0]
 
 
-def in_turn(sides: dict[str, Side], rounds: int, rest: float) -> dict[str, list[float]]:
-    """Seconds of a call of each side in each round; the sides alternate, so that a slow moment slows all alike."""
+def in_turn(sides: dict[str, Side], rounds: int, threads: int) -> dict[str, list[float]]:
+    """Seconds of a call of each side in each round; the sides alternate, so that a slow moment slows all alike.
+
+    Where they have several threads, a turn begins once those of the side before sleep.
+    """
+    process = psutil.Process()
     numbers = {
         name: math.ceil(BATCH_SECONDS / max(min(side(1) for _ in range(3)), 1e-7)) for name, side in sides.items()
     }
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
-            time.sleep(rest)
+            if threads > 1:
+                comes_to_rest(process, REST_SECONDS)
             times[name].append(side(numbers[name]))
     return times
 

@@ -161,7 +161,7 @@ def test_sides_are_timed_in_turn_for_as_long():
     def side(name: str, seconds: float):
         return lambda number: asked.append((name, number)) or seconds
 
-    times = kernels.in_turn({"a": side("a", 1e-5), "b": side("b", 1.0)}, rounds=2, rest=0)
+    times = kernels.in_turn({"a": side("a", 1e-5), "b": side("b", 1.0)}, rounds=2, threads=1)
     assert times == {"a": [1e-5] * 2, "b": [1.0] * 2}
     assert asked[-4:] == [("a", 100), ("b", 1), ("a", 100), ("b", 1)]
 

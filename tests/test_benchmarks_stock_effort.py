@@ -17,7 +17,7 @@ def test_only_seeds_that_both_have_are_compared():
     runs = [run(FIRST, "sessions'", 1, 1e-4, 10.0), run(FIRST, "defaults", 1, 2e-4, 30.0)]
     runs += [run(FIRST, "sessions'", 2, 1e-9, 10.0), run(SECOND, "defaults", 1, 1e-9, 10.0)]
     text = table({"environment": ENVIRONMENT, "runs": runs})
-    assert f"| {FIRST}, 1 seeds | 2.00 | 2.00 | 2.00 | 2.00 | 3.0 |" in text
+    assert f"| {FIRST}, 1 seed | 2.00 | 2.00 | 2.00 | 2.00 | 3.0 |" in text
     assert SECOND not in text and "| geometric mean | 2.00 |" in text and "A machine, one thread" in text
 
 

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tvm.relax import op
 
+from ago_core.artifacts import verify as verification
 from ago_core.artifacts.reference import Reference, random_inputs, relative_error
 from ago_core.artifacts.verify import TOLERANCE, verify
 from ago_core.devices.cores import physical_cores
@@ -120,6 +121,20 @@ def test_samples_match_onnx_runtime(spec, method):
     report, _, _ = verify(compiled, threads=1, runs=1)
     assert report.correct, report.max_rel_error
     assert len(report.latency.runs_ms) >= 3
+
+
+def test_onnx_runtime_is_timed_once_the_threads_of_tvm_sleep(block, monkeypatch):
+    seen = []
+
+    class Watched(Reference):
+        def latency(self, inputs, runs):
+            seen.append("timed")
+            return super().latency(inputs, runs)
+
+    monkeypatch.setattr(verification, "Reference", Watched)
+    monkeypatch.setattr(verification, "comes_to_rest", lambda process, seconds: seen.append("slept"))
+    verify(compile_model(block, partition_by(block, "ago"), host_target()), threads=1, runs=1)
+    assert seen == ["slept", "timed"]
 
 
 @pytest.mark.parametrize("name", ["light_squeezenet", "light_shufflenet"])
