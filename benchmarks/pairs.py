@@ -40,7 +40,7 @@ from ago_core.devices.cores import cores_for
 from ago_core.errors import UserError
 from ago_core.graph.model import load_model
 from benchmarks.networks.cells import Cell
-from benchmarks.networks.limits import compulsory, measure_limits
+from benchmarks.networks.limits import compulsory
 from benchmarks.networks.measure import Bench, default_work, prepared, raced
 from benchmarks.networks.peers import AGO, REFERENCE, STOCK, UNFUSED
 from benchmarks.networks.progress import INTERRUPTED, Line
@@ -105,8 +105,6 @@ def _measure(args: argparse.Namespace) -> None:
     """Adds what is missing and saves after each pair."""
     results = opened(args.results, FILE)
     bench = Bench((args.work or default_work()).absolute(), tuple(SIDES), ROUNDS, math.inf, Line().say)
-    if str(args.threads) not in results["limits"]:
-        results["limits"][str(args.threads)] = measure_limits(args.threads)
     every = [Cell(pair.name, args.threads, args.trials) for pair in chosen(args.quick)]
     pairs = {pair.name: pair for pair in (*PAIRS, CALL)}
     for cell in (Cell(CALL.name, args.threads, 0), *every):

@@ -199,6 +199,7 @@ def record(model="squeezenet@56", threads=2, trials=1000, **ms):
     about = {"model": model, "threads": threads, "trials": trials, "date": "2026-11-23T04:00+00:00", "code": "abc"}
     return about | {
         "rounds": 3,
+        "limits": {"roofline": ROOFLINE, "gemm": 9e8},
         "peers": peers,
         "sessions": {},
         "trials_to_reach_heuristic": {"ago": 40, "heuristic": None},
@@ -222,7 +223,6 @@ def results_of(*records):
     return {
         "environment": environment,
         "seed": 1,
-        "limits": {str(threads): {"roofline": ROOFLINE, "gemm": 9e8} for threads in (1, 2)},
         "networks": {each["model"]: network for each in records} | {"nudenet": {"failed": "It cannot be had."}},
         "cells": {Cell(each["model"], each["threads"], each["trials"]).name: each for each in records},
     }
@@ -286,6 +286,14 @@ def test_the_report_shows_figures_failures_and_where_they_are_from():
     assert "| never |" in text and "a machine, 2 cores" in text
 
 
+def test_limits_are_told_for_each_number_of_threads_from_the_least_to_the_most():
+    fast = LOST | {"limits": {"roofline": ROOFLINE | {"peak": 3e9}, "gemm": 2e9}}
+    text = report.footer(results_of(CELL, fast, record(threads=1, ago=1.0)))
+    beside = "as measured beside the cells: "
+    assert f"2 threads, {beside}1 to 3 GFLOP/s in registers, 1 to 2 GFLOP/s in a GEMM, 1 GB/s from memory." in text
+    assert f"1 thread, {beside}1 GFLOP/s in registers, " in text
+
+
 def test_pictures_are_well_formed_and_hold_a_dot_for_each_figure():
     found = plots.pictures(RESULTS)
     assert set(found) == {"networks-2-threads-1000-trials.svg", "networks-2-threads-1000-trials-limit.svg"}
@@ -335,7 +343,7 @@ def test_cells_are_saved_one_by_one_and_the_rest_is_left_when_the_time_is_up(tmp
             raise sessions.OutOfTime
         return {key: value for key, value in left.pop().items() if key not in vars(cell)}
 
-    here = {"environment": store.environment(), **{key: RESULTS[key] for key in ("seed", "limits", "networks")}}
+    here = {"environment": store.environment(), **{key: RESULTS[key] for key in ("seed", "networks")}}
     store.write(tmp_path, here | {"cells": {}})
     monkeypatch.setattr(command, "measured", measured)
     choice = [
@@ -364,7 +372,7 @@ def test_what_shall_be_measured_again_is_left_to_a_later_run_where_the_time_is_u
 
     cell = Cell("bert_tiny@32", 1, 8)
     old = record(*vars(cell).values(), onnxruntime=1.0, ago=1.0)
-    here = {"environment": store.environment(), **{key: RESULTS[key] for key in ("seed", "limits", "networks")}}
+    here = {"environment": store.environment(), **{key: RESULTS[key] for key in ("seed", "networks")}}
     store.write(tmp_path, here | {"cells": {cell.name: old}})
     tuned = command.session_folder(tmp_path, cell, "ago")
     tuned.mkdir(parents=True)

@@ -101,7 +101,8 @@ def cell(pair: Pair, fuses: bool = True, trials: int = 0, **ms) -> dict:
     peers = {name.replace("_", "-"): {"ms": [value, value, value]} for name, value in ms.items()}
     about = {"model": pair.name, "threads": 1, "trials": trials, "date": "2026-11-23T04:00+00:00", "code": "abc"}
     told = {"ago": {"chosen": "tuned"}} if trials else {}
-    return about | {"peers": peers, "sessions": told, "estimate_fuses": fuses}
+    limits = {"roofline": ROOFLINE, "gemm": 9e8}
+    return about | {"peers": peers, "sessions": told, "estimate_fuses": fuses, "limits": limits}
 
 
 def results() -> dict:
@@ -119,7 +120,6 @@ def results() -> dict:
     return {
         "environment": environment,
         "seed": 1,
-        "limits": {"1": {"roofline": ROOFLINE, "gemm": 9e8}},
         "networks": about,
         "cells": {f"{each['model']}, {each['trials']}": each for each in records}
         | {pairs.Cell(CALL.name, 1, 0).name: records[-1]},

@@ -13,7 +13,8 @@ from ago_core.artifacts.reference import Reference, random_inputs, relative_erro
 from ago_core.devices import rest
 from ago_core.devices.cores import allowed_cores
 from ago_core.graph.model import load_model
-from benchmarks.networks import race
+from benchmarks.networks import measure, race
+from benchmarks.networks.cells import Cell
 from benchmarks.networks.race import Entrant
 from benchmarks.peers import run_tvm, worker
 from benchmarks.peers.nchw import load_nchw
@@ -116,6 +117,21 @@ def test_a_peer_whose_threads_never_sleep_has_no_figure(fake, tmp_path, patient,
     found = race.race(entrants, {"x": np.ones(4, np.float32)}, tmp_path, 1)
     assert found["iree"] == {"failed": "Its threads kept the cores busy for 2 s after its turn."}
     assert "ms" in found["onnxruntime"]
+
+
+def test_the_limits_of_a_race_are_the_better_of_those_before_and_after_it(monkeypatch, tmp_path):
+    roofline = {"threads": 1, "footprints": (1, 2)}
+    found = [
+        {"roofline": roofline | {"peak": 5e9, "bandwidths": [1e9, 4e9]}, "gemm": 3e9},
+        "race",
+        {"roofline": roofline | {"peak": 4e9, "bandwidths": [2e9, 3e9]}, "gemm": 4e9},
+    ]
+    monkeypatch.setattr(measure, "measure_limits", lambda threads: found.pop(0))
+    monkeypatch.setattr(measure, "race", lambda *_: {"onnxruntime": {"failed": found.pop(0)}})
+    bench = measure.Bench(tmp_path, (), 1, time.monotonic() + 3600, lambda _: None)
+    record = measure.raced(bench, Cell("squeezenet@56", 1, 0), ["onnxruntime"], lambda _: (None, None), {})
+    assert found == [] and record["peers"] == {"onnxruntime": {"failed": "race"}}
+    assert record["limits"] == {"roofline": roofline | {"peak": 5e9, "bandwidths": (2e9, 4e9)}, "gemm": 4e9}
 
 
 # TVM as a peer

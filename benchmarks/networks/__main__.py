@@ -30,7 +30,6 @@ from ago_core.errors import UserError
 from ago_core.tuning.shipped import FOLDER
 from benchmarks.networks import plots, readme, report, store
 from benchmarks.networks.cells import BUDGETS, THREADS, Cell, cells, quick
-from benchmarks.networks.limits import measure_limits
 from benchmarks.networks.measure import Bench, default_work, measured, network, session_folder, ship, where
 from benchmarks.networks.peers import AGO, PEERS, REFERENCE, peers_of
 from benchmarks.networks.progress import INTERRUPTED, Line
@@ -111,9 +110,6 @@ def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Nam
                 results["networks"][cell.model] = _network(cell.model, bench)
             if "failed" in results["networks"][cell.model]:
                 continue
-            if str(cell.threads) not in results["limits"]:
-                bench.say(f"Peak and bandwidth of {cell.threads} threads")
-                results["limits"][str(cell.threads)] = measure_limits(cell.threads)
             record = measured(replace(bench, peers=peers), cell)
         except OutOfTime:
             return False

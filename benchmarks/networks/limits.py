@@ -31,6 +31,12 @@ def measure_limits(threads: int) -> dict:
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def better(one: dict, other: dict) -> dict:
+    """Of two measurements of one machine the better figures."""
+    first, second = (Roofline.from_json(limits["roofline"]) for limits in (one, other))
+    return {"roofline": first.or_better(second).to_json(), "gemm": max(one["gemm"], other["gemm"])}
+
+
 def floor_seconds(limits: dict, network: dict) -> float:
     """The least time of a network, see `roofline.Roofline.seconds`."""
     return Roofline.from_json(limits["roofline"]).seconds(network["flops"], network["bytes"])

@@ -19,7 +19,7 @@ from ago_core.graph.source import open_source
 from ago_core.tuning.shipped import SUFFIX, write_shipped
 from benchmarks.networks import real_models
 from benchmarks.networks.cells import Cell
-from benchmarks.networks.limits import compulsory
+from benchmarks.networks.limits import better, compulsory, measure_limits
 from benchmarks.networks.partitions import statistics_of
 from benchmarks.networks.peers import AGO, PEERS, REFERENCE, peers_of
 from benchmarks.networks.race import OURS, Entrant, race
@@ -67,7 +67,9 @@ def measured(bench: Bench, cell: Cell) -> dict:
 
 
 def raced(bench: Bench, cell: Cell, names: Sequence[str], prepare: Prepare, inputs: Arrays) -> dict:
-    """The record of a race: date, code, rounds, peers (see `race`) and sessions (see `sessions.told`).
+    """The record of a race: date, code, rounds, limits, peers (see `race`) and sessions (see `sessions.told`).
+
+    Limits are measured before and after it, since a shared machine has faster hours and slower ones.
 
     Args:
         names: of those that take part, in order.
@@ -87,12 +89,14 @@ def raced(bench: Bench, cell: Cell, names: Sequence[str], prepare: Prepare, inpu
     if time.monotonic() > bench.deadline - RACE_SECONDS:
         raise OutOfTime
     bench.say(f"{cell.name}: {len(entrants)} peers in turns")
+    before = measure_limits(cell.threads)
     with tempfile.TemporaryDirectory(prefix="ago-race-") as folder:
         peers = failures | race(entrants, inputs, Path(folder), bench.rounds)
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "code": revision(),
         "rounds": bench.rounds,
+        "limits": better(before, measure_limits(cell.threads)),
         "peers": {name: peers[name] for name in names},
         "sessions": sessions,
     }

@@ -207,7 +207,7 @@ def partitions(results: dict) -> str:
 def footer(results: dict) -> str:
     """Machine, versions, limits, dates."""
     where = results["environment"]
-    lines = [_limits(threads, limits) for threads, limits in results["limits"].items()]
+    lines = _limits(results["cells"].values())
     dates = sorted(cell["date"][:10] for cell in results["cells"].values()) or [where["date"]]
     packages = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
     peers = ", ".join(f"{PEERS[name].title} {number}" for name, number in _versions(results).items())
@@ -218,12 +218,24 @@ def footer(results: dict) -> str:
     return "\n".join(lines)
 
 
-def _limits(threads: str, limits: dict) -> str:
-    peak, memory = limits["roofline"]["peak"] / 1e9, limits["roofline"]["bandwidths"][-1] / 1e9
-    rates = (
-        f"{peak:.0f} GFLOP/s in registers, {limits['gemm'] / 1e9:.0f} GFLOP/s in a GEMM, {memory:.0f} GB/s from memory"
-    )
-    return f"{threads} threads: {rates}."
+def _limits(cells: Iterable[dict]) -> list[str]:
+    """The least and the most that was measured beside a cell, for each number of threads."""
+    known: dict[int, list[dict]] = {}
+    for cell in cells:
+        known.setdefault(cell["threads"], []).append(cell["limits"])
+    return [
+        f"{threads} thread{'s' * (threads > 1)}, as measured beside the cells: "
+        f"{_span(limits['roofline']['peak'] for limits in found)} GFLOP/s in registers, "
+        f"{_span(limits['gemm'] for limits in found)} GFLOP/s in a GEMM, "
+        f"{_span(limits['roofline']['bandwidths'][-1] for limits in found)} GB/s from memory."
+        for threads, found in sorted(known.items(), reverse=True)
+    ]
+
+
+def _span(rates: Iterable[float]) -> str:
+    """In billions."""
+    values = [f"{rate / 1e9:.0f}" for rate in sorted(rates)]
+    return " to ".join(dict.fromkeys([values[0], values[-1]]))
 
 
 def _versions(results: dict) -> dict[str, str]:

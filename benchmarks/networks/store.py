@@ -1,7 +1,6 @@
 """The results file: where, with what, and a record for each cell.
 
 environment, seed   of the machine that all of it was measured on
-limits              by threads, see `limits.measure_limits`
 networks            by model: FLOPs, bytes, operators, partition statistics; or why it cannot be had
 cells               by name, see `measure.measured`
 """
@@ -38,7 +37,7 @@ def opened(folder: Path, file: str = FILE) -> dict:
     """
     here, old = environment(), read(folder, file)
     if not old:
-        return {"environment": here, "seed": SEED, "limits": {}, "networks": {}, "cells": {}}
+        return {"environment": here, "seed": SEED, "networks": {}, "cells": {}}
     for key in ("machine", "versions"):
         if old["environment"][key] != here[key]:
             raise OtherMachine(

@@ -99,7 +99,7 @@ def group(results: dict, chosen: Callable[[dict], bool]) -> dict:
 def share(results: dict, cell: dict, peer: str) -> float | None:
     """Of the physical limit: the roofline's time over the peer's."""
     taken = milliseconds(cell, [peer])
-    limit = floor_seconds(results["limits"][str(cell["threads"])], results["networks"][cell["model"]])
+    limit = floor_seconds(cell["limits"], results["networks"][cell["model"]])
     return None if taken is None else limit * 1e3 / taken
 
 
