@@ -157,7 +157,6 @@ def test_a_pair_that_has_a_record_is_not_measured_again(tmp_path, monkeypatch, c
         return {"flops": 1e3, "bytes": 800} | described(pair), cell(pair, ago=0.002, no_fusion=0.002)
 
     monkeypatch.setattr(pairs, "measured", measured)
-    monkeypatch.setattr(pairs, "measure_limits", lambda threads: {"roofline": ROOFLINE, "gemm": 9e8})
     options = ["--results", str(tmp_path), "--work", str(tmp_path)]
     assert pairs.main(["--quick", "--json", *options]) == 0 and len(seen) == 7
     assert json.loads(capsys.readouterr().out)["summary"] and len(store.read(tmp_path, pairs.FILE)["cells"]) == 7
