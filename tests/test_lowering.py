@@ -83,8 +83,7 @@ def test_a_subgraph_is_inspected_before_and_after_scheduling(block):
     partition = ago_partition(block.graph)
     index = max(range(len(partition)), key=lambda k: len(partition.subgraphs[k]))
     found = inspect_subgraph(block, partition, index, host_target(1))
-    assert "T.parallel" not in found.before
-    assert "T.parallel" in found.after and "T.vectorized" in found.after
+    assert "T.vectorized" not in found.before and "T.vectorized" in found.after
     heavy = [
         block.graph.operators[op].name for op in partition.subgraphs[index] if block.graph.operators[op].is_complex
     ]

@@ -48,6 +48,7 @@ def _parallel_at_any_size():
     """Nests of 64 iterations on several cores already, so that small ones show what large ones do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(analytic, "SERIAL_ITERATIONS", 64)
+        patch.setattr(analytic, "SERIAL_ELEMENTS", 64)
         yield
 
 
@@ -106,6 +107,7 @@ def test_a_group_is_read_without_gathering(kind, channels):
 @pytest.mark.parametrize("kind", ["pointwise", "depthwise 5x5", "product", "softmax", "max pool"])
 def test_large_nests_use_the_cores_and_small_ones_do_not(kind, monkeypatch):
     monkeypatch.setattr(analytic, "SERIAL_ITERATIONS", 1000)
+    monkeypatch.setattr(analytic, "SERIAL_ELEMENTS", 1000)
     assert "T.parallel" in schedule_function(KINDS[kind](16, 16, 32, 64), AVX2).script()
     assert "T.parallel" not in schedule_function(KINDS[kind](1, 1, 4, 8), AVX2).script()
 

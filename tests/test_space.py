@@ -11,6 +11,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import Trace
 
 from ago_core.artifacts.reference import relative_error
+from ago_core.schedules import analytic
 from ago_core.schedules.analytic import Variant, variants
 from ago_core.schedules.machine import Machine
 from ago_core.schedules.prepare import normalised
@@ -100,7 +101,8 @@ def test_the_estimate_is_the_first_point():
     tvm.ir.assert_structural_equal(replayed.mod, space.mod)
 
 
-def test_chains_have_a_fused_and_an_unfused_space():
+def test_chains_have_a_fused_and_an_unfused_space(monkeypatch):
+    monkeypatch.setattr(analytic, "SERIAL_ITERATIONS", 64)  # so that each small nest has a parallel loop
     build, *shapes = CASES["inverted residual"]
     spaces = [space_of(variant) for variant in variants(fused(build, *shapes), MACHINE)]
     parallel = [space.mod.script().count("T.parallel(") for space in spaces]
