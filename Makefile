@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-QUICK := --quick --rounds 5 --minutes 10 --results artifacts/bench-quick
+QUICK := --quick --starts 1 --minutes 10 --results artifacts/bench-quick
 
 .PHONY: app test test-slow test-emulated lint format bench-models bench-quick clean
 

@@ -44,7 +44,7 @@ from benchmarks.networks.limits import compulsory
 from benchmarks.networks.measure import Bench, default_work, prepared, raced
 from benchmarks.networks.peers import AGO, REFERENCE, STOCK, UNFUSED
 from benchmarks.networks.progress import INTERRUPTED, Line
-from benchmarks.networks.race import OURS, ROUNDS, Entrant
+from benchmarks.networks.race import OURS, ROUNDS, STARTS, Entrant
 from benchmarks.networks.report import footer, table
 from benchmarks.networks.sessions import SEED
 from benchmarks.networks.store import OtherMachine, opened, read, write
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(args: argparse.Namespace) -> None:
     """Adds what is missing and saves after each pair."""
     results = opened(args.results, FILE)
-    bench = Bench((args.work or default_work()).absolute(), tuple(SIDES), ROUNDS, math.inf, Line().say)
+    bench = Bench((args.work or default_work()).absolute(), tuple(SIDES), STARTS, ROUNDS, math.inf, Line().say)
     every = [Cell(pair.name, args.threads, args.trials) for pair in chosen(args.quick)]
     pairs = {pair.name: pair for pair in (*PAIRS, CALL)}
     for cell in (Cell(CALL.name, args.threads, 0), *every):

@@ -78,16 +78,17 @@ def test_peers_take_turns_and_a_wrong_or_broken_one_has_no_figure(fake, tmp_path
         "iree": fake(factor=1.01),
         "ago": fake(error="no such operator"),
     }
-    found = race.race(entrants, {"x": np.ones(4, np.float32)}, tmp_path, 3)
+    found = race.race(entrants, {"x": np.ones(4, np.float32)}, tmp_path, 3, 2)
     assert 2.0 <= found["onnxruntime"]["ms"][0] < 50 and found["onnxruntime"]["version"] == "7"
     assert found["openvino"]["error"] == 0 and found["openvino"]["ms"][0] < found["onnxruntime"]["ms"][0]
+    assert len(found["openvino"]["starts"]) == 2 and min(found["onnxruntime"]["starts"]) >= 2.0
     assert found["iree"] == {"failed": "Its outputs differ from ONNX Runtime's by 1.0e-02."}
     assert found["ago"] == {"failed": "ValueError: no such operator"}
 
 
 def test_without_the_reference_nothing_is_right(fake, tmp_path):
     entrants = {"onnxruntime": fake(error="gone"), "openvino": fake()}
-    found = race.race(entrants, {"x": np.ones(4, np.float32)}, tmp_path, 1)
+    found = race.race(entrants, {"x": np.ones(4, np.float32)}, tmp_path, 1, 1)
     assert all("the reference, failed: ValueError: gone" in record["failed"] for record in found.values())
 
 
@@ -114,7 +115,7 @@ def test_the_next_turn_begins_when_the_threads_of_the_last_one_sleep(fake, tmp_p
 def test_a_peer_whose_threads_never_sleep_has_no_figure(fake, tmp_path, patient, monkeypatch):
     monkeypatch.setattr(race, "RESTLESS_SECONDS", 2.0)
     entrants = {"onnxruntime": fake(), "iree": fake(awake=600.0, slept=str(tmp_path / "slept"))}
-    found = race.race(entrants, {"x": np.ones(4, np.float32)}, tmp_path, 1)
+    found = race.race(entrants, {"x": np.ones(4, np.float32)}, tmp_path, 1, 1)
     assert found["iree"] == {"failed": "Its threads kept the cores busy for 2 s after its turn."}
     assert "ms" in found["onnxruntime"]
 
@@ -128,7 +129,7 @@ def test_the_limits_of_a_race_are_the_better_of_those_before_and_after_it(monkey
     ]
     monkeypatch.setattr(measure, "measure_limits", lambda threads: found.pop(0))
     monkeypatch.setattr(measure, "race", lambda *_: {"onnxruntime": {"failed": found.pop(0)}})
-    bench = measure.Bench(tmp_path, (), 1, time.monotonic() + 3600, lambda _: None)
+    bench = measure.Bench(tmp_path, (), 1, 1, time.monotonic() + 3600, lambda _: None)
     record = measure.raced(bench, Cell("squeezenet@56", 1, 0), ["onnxruntime"], lambda _: (None, None), {})
     assert found == [] and record["peers"] == {"onnxruntime": {"failed": "race"}}
     assert record["limits"] == {"roofline": roofline | {"peak": 5e9, "bandwidths": (2e9, 4e9)}, "gemm": 4e9}

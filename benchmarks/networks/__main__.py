@@ -33,7 +33,7 @@ from benchmarks.networks.cells import BUDGETS, THREADS, Cell, cells, quick
 from benchmarks.networks.measure import Bench, default_work, measured, network, session_folder, ship, where
 from benchmarks.networks.peers import AGO, PEERS, REFERENCE, peers_of
 from benchmarks.networks.progress import INTERRUPTED, Line
-from benchmarks.networks.race import ROUNDS
+from benchmarks.networks.race import ROUNDS, STARTS
 from benchmarks.networks.sessions import OutOfTime
 from benchmarks.networks.summary import summary
 from benchmarks.peers.environments import Unavailable
@@ -71,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", nargs="+", type=int, default=[], metavar="N", help=f"default: {THREADS}")
     parser.add_argument("--trials", nargs="+", type=int, default=[], metavar="N", help=f"default: {BUDGETS}")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, metavar="PEER", help=", ".join(PEERS))
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of turns (default {ROUNDS})")
+    parser.add_argument("--starts", type=int, default=STARTS, help=f"of each peer's process (default {STARTS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of turns with each start (default {ROUNDS})")
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), metavar="N", help="stop before so many have passed"
     )
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 def _bench(args: argparse.Namespace) -> Bench:
     deadline = time.monotonic() + args.minutes * 60
     work = args.work or default_work()
-    return Bench(work.absolute(), tuple(args.peers), args.rounds, deadline, Line().say)
+    return Bench(work.absolute(), tuple(args.peers), args.starts, args.rounds, deadline, Line().say)
 
 
 def _measure(bench: Bench, chosen: list[Cell], results: dict, args: argparse.Namespace) -> bool:

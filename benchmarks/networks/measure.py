@@ -29,7 +29,7 @@ from benchmarks.peers.environments import Unavailable, ensure
 
 Prepare = Callable[[str], tuple[Entrant, dict | None]]
 """A peer's name → how its process starts, and what its session told where it has one."""
-RACE_SECONDS = 120.0
+RACE_SECONDS = 300.0
 """That a race may need: it does not begin later than that before the deadline."""
 
 
@@ -40,13 +40,15 @@ class Bench:
     Attributes:
         work: folder of environments, models and sessions.
         peers: names of those that run; the reference always does.
-        rounds: of a race.
+        starts: of each process in a race.
+        rounds: of turns with each start.
         deadline: by `time.monotonic`.
         say: told what is being done.
     """
 
     work: Path
     peers: tuple[str, ...]
+    starts: int
     rounds: int
     deadline: float
     say: Callable[[str], None]
@@ -91,7 +93,7 @@ def raced(bench: Bench, cell: Cell, names: Sequence[str], prepare: Prepare, inpu
     bench.say(f"{cell.name}: {len(entrants)} peers in turns")
     before = measure_limits(cell.threads)
     with tempfile.TemporaryDirectory(prefix="ago-race-") as folder:
-        peers = failures | race(entrants, inputs, Path(folder), bench.rounds)
+        peers = failures | race(entrants, inputs, Path(folder), bench.rounds, bench.starts)
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "code": revision(),
