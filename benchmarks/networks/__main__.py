@@ -9,7 +9,8 @@
 
 A cell is a model, a number of threads and a budget of trials. In each, every peer that tunes has a session of that
 many trials; then all peers take turns, each in a process of its own on the same cores, and their outputs are compared
-with ONNX Runtime's. A cell is saved when it is done, a session with every trial; run the same command to go on.
+with ONNX Runtime's; the processes are started anew several times, and all turns count. What bounds any code is measured
+before and after. A cell is saved when it is done, a session with every trial; run the same command to go on.
 
 Peers that are not TVM run in environments of their own, which are made on first use. Environments, models and sessions
 lie in --work, results in --results/networks.json, tuned records of the six networks in sample_models/tuned.
