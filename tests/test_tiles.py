@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ago_core.devices.local import host_target
+from ago_core.schedules import tile as tile_module
 from ago_core.schedules.machine import machine_of
 from ago_core.schedules.nest import Axis, Nest, read_nest
 from ago_core.schedules.normalise import blocks_of, inline_blocks, is_reduction
@@ -224,6 +225,16 @@ def test_tiles_of_known_products_keep_the_multipliers_busy(nest, machine):
     assert tile.lanes == machine.lanes
     assert tile.accumulators >= ISSUE * LATENCY - 1
     assert loads(nest, tile) <= tile.accumulators + 1
+
+
+@pytest.mark.parametrize("times, rows", [(1.0, 2), (tile_module.GUARDED_ROWS, 1)])
+def test_a_padded_product_keeps_to_one_row_since_each_has_conditions_of_its_own(times, rows, monkeypatch):
+    """Of one vector of channels, where twice 8 sums hide more than 14 do."""
+    monkeypatch.setattr(tile_module, "GUARDED_ROWS", times)
+    images, weights = (1, 112, 112, 3), (3, 3, 3, 16)
+    nest = nest_of(lambda _, x, w: op.nn.conv2d(x, w, padding=1, strides=2, **LAYOUT), images, weights)
+    (_, height), (_, width) = choose_tile(nest, AVX512).columns
+    assert nest.guarded and height == rows and width >= 8
 
 
 def test_without_an_axis_for_vectors_the_tile_is_one_element():
