@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx
 import pytest
+import tvm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tvm.relax import op
@@ -14,11 +15,12 @@ from ago_core.artifacts.verify import TOLERANCE, verify
 from ago_core.devices.cores import physical_cores
 from ago_core.devices.local import host_target
 from ago_core.graph.model import load_model
+from ago_core.lowering import regroup as regrouping
 from ago_core.lowering.buffers import held_buffers
 from ago_core.lowering.executable import compile_model
 from ago_core.lowering.held import Place
 from ago_core.lowering.inspect import inspect_subgraph
-from ago_core.lowering.regroup import regroup
+from ago_core.lowering.regroup import regroup, regroup_each, regroup_one
 from ago_core.lowering.run import Runner
 from ago_core.partition.ago import ago_partition
 from ago_core.partition.clusters import Clusters
@@ -77,6 +79,18 @@ def test_the_heuristic_is_tvms_own(block):
     names = [{block.graph.operators[op].kind for op in members} for members in partition.subgraphs]
     assert {"depthwise_conv2d", "relu"} in names
     assert max(complex_per_subgraph(block.graph, partition)) == 1
+
+
+def test_functions_of_many_subgraphs_are_those_of_each_and_the_model_is_read_once(block, monkeypatch):
+    partition = heuristic_partition(block)
+    one_by_one = [regroup_one(block, partition, index) for index in range(len(partition))]
+    reads = []
+    read = regrouping.main_bindings
+    monkeypatch.setattr(regrouping, "main_bindings", lambda module: reads.append(module) or read(module))
+    found = list(regroup_each(block, partition, range(len(partition))))
+    assert len(reads) == 1 < len(partition)
+    for one, other in zip(one_by_one, found, strict=True):
+        tvm.ir.assert_structural_equal(one, other)
 
 
 def test_a_subgraph_is_inspected_before_and_after_scheduling(block):

@@ -8,6 +8,7 @@ TVM's FuseTIR turns into one PrimFunc (src/relax/transform/fuse_tir.cc).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,10 +56,20 @@ def kernel_names(model: Model, partition: Partition, module: tvm.IRModule) -> tu
 
 def regroup_one(model: Model, partition: Partition, index: int) -> tirx.PrimFunc | None:
     """The PrimFunc of one subgraph, not scheduled; None for a library call, which has none."""
-    group = _group_bindings(model, partition, main_bindings(model.module))[index]
+    return next(regroup_each(model, partition, [index]))
+
+
+def regroup_each(model: Model, partition: Partition, indices: Iterable[int]) -> Iterator[tirx.PrimFunc | None]:
+    """The same of several subgraphs, in time that grows with what they hold: the model is read once for all."""
+    groups = _group_bindings(model, partition, main_bindings(model.module))
+    for index in indices:
+        yield _function_of(model.module, groups[index], index)
+
+
+def _function_of(module: tvm.IRModule, group: Group, index: int) -> tirx.PrimFunc | None:
     if group.is_extern:
         return None
-    builder = relax.BlockBuilder(_functions_of(model.module, group))
+    builder = relax.BlockBuilder(_functions_of(module, group))
     call = _emit_group(builder, index, group)
     parameters = [relax.Var(f"a{k}", argument.ty) for k, argument in enumerate(call.arguments)]
     with builder.function("main", parameters):

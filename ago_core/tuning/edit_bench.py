@@ -15,7 +15,7 @@ from ago_core.artifacts.edit_times import EditTimes, Estimate, Part, edit_key
 from ago_core.artifacts.profile import Spread
 from ago_core.devices.local import machine
 from ago_core.graph.model import Model, Progress
-from ago_core.lowering.regroup import regroup_one
+from ago_core.lowering.regroup import regroup_each
 from ago_core.partition.compare import changed
 from ago_core.partition.partition import Partition
 from ago_core.schedules.analytic import schedule_function
@@ -70,7 +70,7 @@ def measure_edit(
 def _changed_functions(model: Model, before: Partition, after: Partition) -> tuple[Functions, Functions]:
     """Of both partitions the subgraphs that the other has not; those that call a library have no function."""
     left, right = (
-        [(partition.subgraphs[k], regroup_one(model, partition, k)) for k in indices]
+        [(partition.subgraphs[k], function) for k, function in zip(indices, regroup_each(model, partition, indices))]
         for partition, indices in zip((before, after), changed(before.subgraphs, after.subgraphs))
     )
     return [pair for pair in left if pair[1] is not None], [pair for pair in right if pair[1] is not None]

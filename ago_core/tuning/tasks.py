@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm_ffi import StructuralKey
 
 from ago_core.graph.model import Model
-from ago_core.lowering.regroup import regroup_one
+from ago_core.lowering.regroup import regroup_each
 from ago_core.partition.metrics import subgraph_weights
 from ago_core.partition.partition import Partition
 
@@ -34,8 +34,7 @@ def tasks_of(model: Model, partition: Partition) -> tuple[Task, ...]:
     Two subgraphs are one task where their PrimFuncs are structurally equal: same loops, shapes and arithmetic.
     """
     found: dict[StructuralKey, tuple[tirx.PrimFunc, list[int]]] = {}
-    for index in range(len(partition)):
-        function = regroup_one(model, partition, index)
+    for index, function in enumerate(regroup_each(model, partition, range(len(partition)))):
         if function is not None:
             anonymous = function.without_attr("global_symbol")
             found.setdefault(StructuralKey(anonymous), (anonymous, []))[1].append(index)

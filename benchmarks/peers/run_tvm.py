@@ -12,7 +12,7 @@ from ago_core.devices.local import host_target
 from ago_core.devices.threads import pinned_threads
 from ago_core.graph.model import Model, load_model
 from ago_core.lowering.executable import Functions, compile_model
-from ago_core.lowering.regroup import regroup_one
+from ago_core.lowering.regroup import regroup_each
 from ago_core.partition.ago import cluster
 from ago_core.partition.heuristic import heuristic_partition
 from ago_core.partition.partition import Partition
@@ -60,8 +60,8 @@ def untuned(model: Model, settings: TuningSettings) -> tuple[Partition, Function
     ago = ablation.partition == "ago"
     partition = cluster(model.graph, settings.clustering).partition if ago else heuristic_partition(model)
     functions = {}
-    for index in () if ablation.fusion else range(len(partition)):
-        function = regroup_one(model, partition, index)
+    indices = () if ablation.fusion else range(len(partition))
+    for index, function in zip(indices, regroup_each(model, partition, indices)):
         if function is not None:
             search = make_backend(settings).search(
                 SearchTask(function.without_attr("global_symbol"), (), settings.seed)
