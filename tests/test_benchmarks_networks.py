@@ -294,6 +294,12 @@ def test_limits_are_told_for_each_number_of_threads_from_the_least_to_the_most()
     assert f"1 thread, {beside}1 GFLOP/s in registers, " in text
 
 
+def test_how_often_processes_were_started_is_told():
+    thrice = {"ago": {"ms": [1.0, 1.0, 1.0], "starts": [1.0, 1.0, 1.0], "version": "1"}}
+    assert "process was started 1 times in a cell." in report.footer(results_of(CELL))
+    assert "process was started 1 or 3 times in a cell." in report.footer(results_of(CELL, LOST | {"peers": thrice}))
+
+
 def test_pictures_are_well_formed_and_hold_a_dot_for_each_figure():
     found = plots.pictures(RESULTS)
     assert set(found) == {"networks-2-threads-1000-trials.svg", "networks-2-threads-1000-trials-limit.svg"}

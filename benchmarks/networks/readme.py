@@ -12,7 +12,7 @@ END = "<!-- end of what it writes -->"
 WIDTH = 125
 ABOUT = (
     "`python -m benchmarks.networks` lets each network's peers take turns, in processes of their own on the same "
-    "cores, started anew several times; outputs are compared with ONNX Runtime's. "
+    "cores; outputs are compared with ONNX Runtime's. "
 )
 
 

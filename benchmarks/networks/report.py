@@ -214,8 +214,15 @@ def footer(results: dict) -> str:
     codes = ", ".join(dict.fromkeys(cell["code"] for cell in results["cells"].values()))
     when = " to ".join(sorted({dates[0], dates[-1]}))
     lines += [f"{where['machine']}, {where['cores']} cores, {when}, seed {results['seed']}, code {codes}."]
-    lines += [f"{packages}. Peers: {peers}."]
+    lines += [f"{packages}. Peers: {peers}.", _starts(results["cells"].values())]
     return "\n".join(lines)
+
+
+def _starts(cells: Iterable[dict]) -> str:
+    """How often each peer's process was started; those of older cells once."""
+    records = [record for cell in cells for record in cell["peers"].values() if "ms" in record]
+    known = sorted({len(record.get("starts", [0])) for record in records}) or [0]
+    return f"Each peer's process was started {' or '.join(map(str, known))} times in a cell."
 
 
 def _limits(cells: Iterable[dict]) -> list[str]:
